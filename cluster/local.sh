@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# A Ray head on this machine, reachable from this machine only.
+#
+#     cluster/local.sh start [FLAGS OF ray start]    for example --num-cpus 4, --dashboard-port 8266
+#     cluster/local.sh stop
+#
+# `ray stop` ends every Ray of the user; `stop` here ends only the head that `start` began.
+# POSEACT_CLUSTER_DIR holds its logs and process id; give another one to run a second head. Keep
+# it short: Ray puts sockets below it, whose paths may have 107 characters.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+
+folder=${POSEACT_CLUSTER_DIR:-/tmp/poseact-ray-$(id -u)}
+ray_folder=$folder/ray # Ray opens its own folder to everybody; the one above stays closed
+pid_file=$folder/head.pid
+log=$folder/head.log
+start_timeout_s=180 # a minute and a half was seen on two busy cores
+stop_timeout_s=20
+
+# A process id may belong to somebody else by now; its command line names the folder.
+running() { [ -f "$pid_file" ] && ps -ww -o args= -p "$(cat "$pid_file")" | grep -qF -e "--temp-dir=$ray_folder"; }
+
+fail() {
+  echo "error: $1" >&2
+  exit 2
+}
+
+start() {
+  command -v ray >/dev/null || fail "no ray command; run 'uv sync' first."
+  running && fail "a head already runs (process $(cat "$pid_file")); '$0 stop' ends it."
+  mkdir -p -m 700 "$folder"
+  [ "$RAY_AUTH_MODE" != token ] || ray get-auth-token --generate >/dev/null 2>&1
+  # In a session of its own, so that `stop` can end the head with all it started. With --block the
+  # head's services end with it.
+  setsid ray start --head --block --node-ip-address=127.0.0.1 --dashboard-host=127.0.0.1 \
+    --temp-dir="$ray_folder" "$@" >"$log" 2>&1 </dev/null &
+  echo $! >"$pid_file"
+  for ((waited = 0; waited < start_timeout_s; waited++)); do
+    sleep 1
+    running || { tail -n 5 "$log" >&2; rm -f "$pid_file"; fail "the head ended at once; see $log."; }
+    if grep -q 'Ray runtime started' "$log"; then
+      echo "Ray runs; its log is $log. '$0 stop' ends it."
+      return
+    fi
+  done
+  stop
+  fail "no head after $start_timeout_s s; see $log."
+}
+
+stop() {
+  if ! running; then
+    rm -f "$pid_file"
+    echo "no head runs."
+    return
+  fi
+  local group
+  group=$(cat "$pid_file")
+  # The head ends its services in order; all at once they would wait for each other.
+  kill -TERM "$group"
+  for ((waited = 0; waited < stop_timeout_s; waited++)); do
+    running || break
+    sleep 1
+  done
+  kill -KILL -- "-$group" 2>/dev/null || true
+  rm -f "$pid_file"
+  echo "the head has ended."
+}
+
+case "${1:-}" in
+  start) start "${@:2}" ;;
+  stop) stop ;;
+  *) fail "usage: $0 start [FLAGS OF ray start] | stop" ;;
+esac

@@ -1,0 +1,27 @@
+"""Who did what, and when, in recorded video: action timelines and the segments worth a look."""
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from poseact.timeline.tables import (
+        read_segments,
+        read_timeline,
+        read_verdicts,
+        read_videos,
+    )
+
+__all__ = ["__version__", "read_segments", "read_timeline", "read_verdicts", "read_videos"]
+
+try:
+    __version__ = version("poseact")
+except PackageNotFoundError:  # a cluster job may run from a working directory, not installed
+    __version__ = "0+source"
+
+
+def __getattr__(name: str) -> object:
+    """Load the readers on first use: pandas and pyarrow would slow every command's start."""
+    if name in __all__:
+        return getattr(importlib.import_module("poseact.timeline.tables"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

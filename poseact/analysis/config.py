@@ -1,0 +1,64 @@
+"""The settings of ``poseact analyze``."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+from poseact.errors import ConfigError
+from poseact.timeline.segments import SegmentRules
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AnalyzeConfig:
+    """Find actions in recorded video and write their timelines."""
+
+    videos: tuple[str, ...]
+    """Files, folders (searched through) or glob patterns."""
+
+    out: Path
+    """Folder of the results; an interrupted run in it is taken up where it stopped."""
+
+    detector: Literal["none"] = "none"
+    """Where people are looked for: ``none`` takes the whole frame for one person."""
+
+    pose_model: Path | None = None
+    """Folder of a pose bundle; the one that ships with the package if not given."""
+
+    action_model: Path | None = None
+    """Folder of an action bundle; the one that ships with the package if not given."""
+
+    rules: SegmentRules = dataclasses.field(default_factory=SegmentRules)
+    """What turns scores into segments."""
+
+    min_pose_confidence: float = 0.2
+    """Mean joint confidence, in 0..1, below which a frame shows nobody."""
+
+    limit: int | None = None
+    """Analyse the first so many videos only."""
+
+    chunk_mib: int = 128
+    """Decoded pixels of one unit of work, in MiB; bounds memory, changes no result."""
+
+    dry_run: bool = False
+    """Print what would be done, and do nothing."""
+
+    def __post_init__(self) -> None:
+        if not self.videos:
+            raise ConfigError("videos names no file, folder or pattern.")
+        if not 0 <= self.min_pose_confidence <= 1:
+            raise ConfigError(
+                f"min_pose_confidence must lie in 0..1, got {self.min_pose_confidence}."
+            )
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit must be at least 1, got {self.limit}.")
+        if self.chunk_mib < 1:
+            raise ConfigError(f"chunk_mib must be at least 1, got {self.chunk_mib}.")
+
+    def absolute(self) -> "AnalyzeConfig":
+        """Return the same settings for processes that run in another folder."""
+        return dataclasses.replace(
+            self,
+            out=self.out.absolute(),
+            pose_model=self.pose_model and self.pose_model.absolute(),
+            action_model=self.action_model and self.action_model.absolute(),
+        )

@@ -1,0 +1,241 @@
+"""From the parts of one video to its tables: the only place where state spans frames.
+
+Shape letters: N rows (one per frame and person, one for a frame with nobody), T frames from the
+first to the last of one person, J = 7 joints, A actions.
+"""
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from poseact.analysis.ledger import PlannedVideo, Receipt
+from poseact.analysis.outcome import VideoOutcome, video_row
+from poseact.analysis.people import People, list_column
+from poseact.analysis.run import Run
+from poseact.geometry import FloatArray
+from poseact.models.features import raised_hand
+from poseact.skeleton import NUM_JOINTS
+from poseact.timeline.schema import timeline_schema
+from poseact.timeline.segments import (
+    Segment,
+    segment_row,
+    segments_from_scores,
+    smooth_scores,
+)
+from poseact.timeline.tables import write_segments, write_timeline, write_video_row
+from poseact.tracking.link import IdArray, link_people
+
+NOBODY: Final = -1
+"""Track of a row that stands for a frame with nobody; null in the table."""
+
+UNKNOWN_CAMERA: Final = "unknown"
+"""Folder of recordings whose camera is not known; reads back as null, like an unknown date."""
+
+HANDED_ACTION: Final = "hello"
+"""The action that one hand or both can do, so that its segments say which."""
+
+NO_ACTION: Final = ("other",)
+"""Classes that never make a segment."""
+
+
+def finalize(video: PlannedVideo, run: Run) -> VideoOutcome:
+    """Write the tables of a video whose chunks are all done, and forget its chunks.
+
+    The ``videos`` row goes last: a video that has one is finished.
+
+    Args:
+        video: The video and its chunks.
+        run: The run.
+
+    Returns:
+        What became of the video.
+
+    Raises:
+        OutputError: If a table cannot be written.
+    """
+    started = time.perf_counter()
+    work = run.work
+    receipts = [work.load_receipt(chunk.chunk_id) for chunk in video.chunks]
+    tables = [work.read_part(receipt.chunk_id) for receipt in receipts if receipt.num_frames]
+    people = People.from_tables(tables, len(run.actions))
+    track_N = link(people)
+    people = dataclasses.replace(people, scores_NA=_smoothed(people, track_N))
+    segments = list(find_segments(people, track_N, run))
+
+    _write_tables(people, track_N, segments, video, run)
+    row = video_row(video, receipts, run.run_id)
+    write_video_row(run.out, row)
+    work.forget(video)
+    return VideoOutcome(
+        row=row,
+        num_people=_num_tracks(track_N),
+        segments=Counter(segment.action for _, segment in segments),
+        peaks=_peaks(people, run.actions),
+        stage_s={**_stage_s(receipts), "finalize": time.perf_counter() - started},
+    )
+
+
+def link(people: People) -> IdArray:
+    """Return the track of each row, (N,), int32; ``NOBODY`` where there is no person."""
+    is_person_N = people.is_person_N
+    track_N = np.full(len(is_person_N), NOBODY, np.int32)
+    track_N[is_person_N] = link_people(
+        people.frame_index_N[is_person_N],
+        people.pts_s_N[is_person_N],
+        people.boxes_N4[is_person_N],
+    )
+    return track_N
+
+
+def find_segments(people: People, track_N: IdArray, run: Run) -> Iterator[tuple[int, Segment]]:
+    """Yield the segments of each person.
+
+    Args:
+        people: Rows of a video, scores smoothed.
+        track_N: Track of each row.
+        run: The run.
+
+    Yields:
+        Track and segment.
+    """
+    frame_T, first_row_T = np.unique(people.frame_index_N, return_index=True)
+    pts_s_T = people.pts_s_N[first_row_T]
+    for track in range(_num_tracks(track_N)):
+        rows = np.flatnonzero(track_N == track)
+        rank = np.searchsorted(frame_T, people.frame_index_N[rows])
+        # one frame more than the person has: in it they are gone, which ends what they did
+        span = slice(rank[0], rank[-1] + 2)
+        scores_TA = np.full((len(frame_T[span]), len(run.actions)), np.nan, np.float32)
+        scores_TA[rank - rank[0]] = people.scores_NA[rows]
+        for segment in segments_from_scores(
+            scores_TA,
+            pts_s_T[span],
+            run.actions,
+            run.rules,
+            frame_index_T=frame_T[span],
+            ignore=NO_ACTION,
+        ):
+            yield track, segment
+
+
+def hand_of(segment: Segment, track: int, people: People, track_N: IdArray) -> str | None:
+    """Return the hand or hands that the person holds up in most frames of a segment."""
+    if segment.action != HANDED_ACTION:
+        return None
+    frame_N = people.frame_index_N
+    is_inside_N = (frame_N >= segment.start_frame) & (frame_N < segment.end_frame)
+    hands = raised_hand(people.joints_NJ3[is_inside_N & (track_N == track)])
+    seen = Counter(hand for hand in hands if hand is not None)
+    return seen.most_common(1)[0][0] if seen else None
+
+
+def _smoothed(people: People, track_N: IdArray) -> FloatArray:
+    scores_NA = people.scores_NA.copy()
+    for track in range(_num_tracks(track_N)):
+        rows = np.flatnonzero(track_N == track)
+        scores_NA[rows] = smooth_scores(scores_NA[rows], people.pts_s_N[rows])
+    return scores_NA
+
+
+def _write_tables(
+    people: People,
+    track_N: IdArray,
+    segments: Sequence[tuple[int, Segment]],
+    video: PlannedVideo,
+    run: Run,
+) -> None:
+    info = video.info
+    camera_id = info.camera_id or UNKNOWN_CAMERA
+    zero_utc = _clock_at_zero(video)
+    rows = [
+        segment_row(
+            segment,
+            video_id=info.video_id,
+            track_id=track,
+            hand=hand_of(segment, track, people, track_N),
+            start_utc=zero_utc,
+            rules=run.rules,
+            config_hash=run.config_hash,
+            model_id=run.model_id,
+        )
+        for track, segment in segments
+    ]
+    write_timeline(
+        run.out,
+        _timeline(people, track_N, info.video_id, zero_utc, run),
+        video_id=info.video_id,
+        camera_id=camera_id,
+        start_utc=info.start_utc,
+    )
+    write_segments(
+        run.out, rows, video_id=info.video_id, camera_id=camera_id, start_utc=info.start_utc
+    )
+
+
+def _timeline(
+    people: People,
+    track_N: IdArray,
+    video_id: str,
+    zero_utc: datetime | None,
+    run: Run,
+) -> pa.Table:
+    is_person_N = people.is_person_N
+    best_N = np.nan_to_num(people.scores_NA, nan=-1).argmax(axis=1)
+    names_N = np.where(is_person_N, np.array(run.actions, np.object_)[best_N], "")
+    num_rows = len(best_N)
+    columns = {
+        "video_id": pa.repeat(video_id, num_rows),
+        "frame_index": people.frame_index_N,
+        "pts_s": people.pts_s_N,
+        "time_utc": _times_utc(people.pts_s_N, zero_utc),
+        "track_id": pa.array(track_N, mask=~is_person_N),
+        "bbox_xyxy_px": list_column(people.boxes_N4),
+        "detection_score": people.detection_score_N,
+        "joints": list_column(people.joints_NJ3.reshape(-1, 3 * NUM_JOINTS)),
+        "action": pa.array(names_N, pa.string()),
+        "score": people.scores_NA[np.arange(num_rows), best_N],
+        "scores": list_column(people.scores_NA),
+        "config_hash": pa.repeat(run.config_hash, num_rows),
+        "model_id": pa.repeat(run.model_id, num_rows),
+    }
+    return pa.table(columns, schema=timeline_schema(run.actions))
+
+
+def _clock_at_zero(video: PlannedVideo) -> datetime | None:
+    """Return the clock at presentation time 0, which need not be the first frame's."""
+    info = video.info
+    if info.start_utc is None:
+        return None
+    return info.start_utc - timedelta(seconds=float(info.start_pts * info.time_base))
+
+
+def _times_utc(pts_s_N: npt.NDArray[np.float64], zero_utc: datetime | None) -> pa.Array:
+    kind = pa.timestamp("us", tz="UTC")
+    if zero_utc is None:
+        return pa.nulls(len(pts_s_N), kind)
+    zero_us = pa.scalar(zero_utc, kind).value
+    return pa.array(zero_us + np.round(pts_s_N * 1e6).astype(np.int64), kind)
+
+
+def _num_tracks(track_N: IdArray) -> int:
+    return int(track_N.max(initial=NOBODY)) + 1
+
+
+def _peaks(people: People, actions: Sequence[str]) -> dict[str, float]:
+    scores_NA = people.scores_NA[people.is_person_N]
+    if not len(scores_NA):
+        return {}
+    peaks = dict(zip(actions, scores_NA.max(axis=0).tolist(), strict=True))
+    return {action: peak for action, peak in peaks.items() if action not in NO_ACTION}
+
+
+def _stage_s(receipts: Sequence[Receipt]) -> dict[str, float]:
+    stages = ("decode", "pose", "action", "commit")
+    return {stage: sum(getattr(r, f"{stage}_s") for r in receipts) for stage in stages}

@@ -1,0 +1,98 @@
+"""How the CPUs and GPUs of a cluster are shared out, and what a run will need of them."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from poseact.analysis.ledger import PlannedVideo
+from poseact.analysis.stages import CROPS_PER_CALL, PoseModel
+
+DECODED_PX_PER_S = 1.5e8
+"""Pixels that one core decodes to RGB in a second; measured on H.264 from 360p to 432p."""
+
+PROCESS_BYTES = 400 * 1024**2
+"""Memory of a worker that holds its libraries and models, and no frames."""
+
+CHUNK_COPIES_DECODING = 2
+"""A chunk is in memory as decoded and as handed to the object store."""
+
+CHUNK_COPIES_WATCHING = 3
+"""A chunk being watched, and two waiting for the same actor."""
+
+
+CPUS_PER_WORKER = 0.5
+"""CPUs that a worker of either stage claims: one mostly waits for the other, and on a node of one
+CPU neither may keep the other from starting."""
+
+DECODERS_PER_CPU = 1 / 3
+"""Decoding a frame takes about a third of the time that its pose takes on a CPU."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pools:
+    """Workers of the two stages."""
+
+    num_decoders: int
+    num_watchers: int
+    gpus_per_watcher: int
+
+
+def pools_for(num_cpus: float, num_gpus: float, num_chunks: int) -> Pools:
+    """Share out a cluster.
+
+    Args:
+        num_cpus: Its CPUs.
+        num_gpus: Its GPUs: one watcher on each, and the CPUs decode. Without any there are as many
+            watchers as CPUs, and some decoders more, so that no CPU waits for work.
+        num_chunks: Units of work; there are no more workers than these.
+
+    Returns:
+        At least one worker for each stage, given at least one chunk.
+    """
+    if num_gpus >= 1:
+        num_watchers = int(num_gpus)
+        num_decoders = max(1, int(num_cpus) - num_watchers)
+    else:
+        num_watchers = max(1, int(num_cpus))
+        num_decoders = math.ceil(num_watchers * DECODERS_PER_CPU)
+    return Pools(
+        num_decoders=min(num_decoders, num_chunks),
+        num_watchers=min(num_watchers, num_chunks),
+        gpus_per_watcher=int(num_gpus >= 1),
+    )
+
+
+def peak_memory_bytes(pools: Pools, chunk_bytes: int) -> int:
+    """Estimate the memory of a run; how long its videos are does not matter."""
+    chunks = CHUNK_COPIES_DECODING * pools.num_decoders + CHUNK_COPIES_WATCHING * pools.num_watchers
+    # the driver and Ray's own processes take about as much as two workers
+    processes = pools.num_decoders + pools.num_watchers + 2
+    return chunks * chunk_bytes + processes * PROCESS_BYTES
+
+
+def duration_s(videos: Sequence[PlannedVideo], num_cpus: int, pose_s: float) -> float:
+    """Estimate how long a run takes on CPUs that are all busy.
+
+    Args:
+        videos: What is to be analysed.
+        num_cpus: CPUs.
+        pose_s: Seconds that a pose takes.
+
+    Returns:
+        Seconds.
+    """
+    frames = sum(video.info.frames_expected for video in videos)
+    pixels = sum(v.info.frames_expected * v.info.width * v.info.height for v in videos)
+    return (frames * pose_s + pixels / DECODED_PX_PER_S) / num_cpus
+
+
+def measure_pose_s(pose: PoseModel) -> float:
+    """Return the seconds that a pose takes on this machine, in a batch as in the job."""
+    crops_BHWC = np.zeros((CROPS_PER_CALL, pose.input_px, pose.input_px, 3), np.uint8)
+    pose.predict(crops_BHWC)  # the first call also sets up
+    started = time.perf_counter()
+    pose.predict(crops_BHWC)
+    return (time.perf_counter() - started) / CROPS_PER_CALL

@@ -1,0 +1,1 @@
+"""Measures of pose and action models, and the tables they print."""

@@ -1,0 +1,64 @@
+"""Figures of an action model on labelled poses.
+
+Shapes: N poses, A actions in the order of ``ACTIONS``.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from poseact.datasets.actions import ACTIONS
+from poseact.geometry import FloatArray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ActionFigures:
+    """Per-frame figures of METRICS' action protocol; shares in [0, 1]."""
+
+    num_poses: int
+    accuracy: float
+    macro_f1: float
+    precision: dict[str, float]
+    recall: dict[str, float]
+    confusion: list[list[int]]
+    """Poses by true action (row) and predicted action (column)."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values, shares rounded to four digits."""
+        return {
+            "num_poses": self.num_poses,
+            "accuracy": round(self.accuracy, 4),
+            "macro_f1": round(self.macro_f1, 4),
+            "precision": {name: round(share, 4) for name, share in self.precision.items()},
+            "recall": {name: round(share, 4) for name, share in self.recall.items()},
+            "confusion": self.confusion,
+        }
+
+
+def measure_actions(labels_N: npt.NDArray[np.int64], scores_NA: FloatArray) -> ActionFigures:
+    """Compare scores with labels.
+
+    Args:
+        labels_N: Index into ``ACTIONS`` of each pose's true action, (N,).
+        scores_NA: Probability of each action, (N, A); the largest is the prediction.
+
+    Returns:
+        The figures; precision or recall of an action that never occurs is 0, and macro F1 is the
+        mean over the actions that do occur among the labels.
+    """
+    predicted_N = scores_NA.argmax(axis=1)
+    indices = np.arange(len(ACTIONS))
+    precision_A, recall_A, f1_A, support_A = precision_recall_fscore_support(
+        labels_N, predicted_N, labels=indices, zero_division=0
+    )
+    return ActionFigures(
+        num_poses=len(labels_N),
+        accuracy=float(np.mean(predicted_N == labels_N)),
+        macro_f1=float(f1_A[support_A > 0].mean()),
+        precision=dict(zip(ACTIONS, precision_A.tolist(), strict=True)),
+        recall=dict(zip(ACTIONS, recall_A.tolist(), strict=True)),
+        confusion=confusion_matrix(labels_N, predicted_N, labels=indices).tolist(),
+    )

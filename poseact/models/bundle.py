@@ -1,0 +1,155 @@
+"""Model bundles: a folder with weights, a manifest that says how they came to be, and no pickles.
+
+    model.safetensors   the weights
+    manifest.json       kind, architecture, metrics with their protocols, command, hashes
+    model.onnx          the same network for the CPU (pose only)
+
+``manifest["files"]`` holds the SHA-256 of every other file; reading checks them first.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from poseact.errors import BundleError, OutputError
+
+SHIPPED = Path(__file__).parent.parent / "weights"
+"""Folder of the bundles that ship with the package, one subfolder per kind."""
+
+WEIGHTS = "model.safetensors"
+ONNX = "model.onnx"
+MANIFEST = "manifest.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A verified bundle in memory."""
+
+    path: Path
+    """Folder it was read from."""
+
+    manifest: Mapping[str, Any]
+    """Content of manifest.json."""
+
+    tensors: Mapping[str, torch.Tensor]
+    """Weights by parameter name, float32."""
+
+    onnx: bytes | None
+    """The network for the CPU runtime, where the bundle has one."""
+
+    @property
+    def model_id(self) -> str:
+        """Name and abbreviated hash of the weights: what tables record."""
+        return f"{self.manifest['name']}@{self.manifest['files'][WEIGHTS][:12]}"
+
+
+def read_bundle(path: Path | str | None, kind: str) -> Bundle:
+    """Read a bundle and check that it is whole.
+
+    Args:
+        path: Folder of the bundle; None takes the one that ships with the package.
+        kind: What it must be: ``pose`` or ``action``.
+
+    Returns:
+        The bundle, its weights as float32 on the CPU.
+
+    Raises:
+        BundleError: If a file is missing or damaged, or the bundle is of another kind.
+    """
+    folder = SHIPPED / kind if path is None else Path(path)
+    manifest = _read_manifest(folder)
+    if manifest.get("kind") != kind:
+        raise BundleError(
+            f"{folder}: is a bundle of kind {manifest.get('kind')!r}, expected {kind!r}. "
+            f"Pass a folder written by `poseact train-{kind}`."
+        )
+    contents = {name: _read_file(folder / name, sha) for name, sha in manifest["files"].items()}
+    if WEIGHTS not in contents:
+        raise BundleError(f"{folder / MANIFEST}: lists no {WEIGHTS}. Write the bundle again.")
+    try:
+        tensors = load(contents[WEIGHTS])
+    except SafetensorError as error:
+        raise BundleError(f"{folder / WEIGHTS}: not safetensors ({error}).") from error
+    return Bundle(
+        path=folder,
+        manifest=manifest,
+        tensors={name: value.float() for name, value in tensors.items()},
+        onnx=contents.get(ONNX),
+    )
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    manifest: Mapping[str, Any],
+    tensors: Mapping[str, torch.Tensor],
+    onnx: bytes | None = None,
+) -> Bundle:
+    """Write a bundle and read it back.
+
+    Args:
+        folder: Where to write; made if absent, an older bundle in it is replaced.
+        manifest: At least ``kind`` and ``name``; the package version and hashes are added.
+        tensors: Weights by parameter name, stored in their dtype.
+        onnx: The serialised ONNX network, if there is one.
+
+    Returns:
+        The bundle as ``read_bundle`` gives it.
+
+    Raises:
+        OutputError: If the folder cannot be written.
+    """
+    files = {WEIGHTS: save({name: value.contiguous().cpu() for name, value in tensors.items()})}
+    if onnx is not None:
+        files[ONNX] = onnx
+    full = {
+        **manifest,
+        "package_version": metadata.version("poseact"),
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        (folder / MANIFEST).write_text(json.dumps(full, indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot write the bundle: {error.strerror}.") from error
+    return read_bundle(folder, str(manifest["kind"]))
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text())
+    except OSError as error:
+        raise BundleError(
+            f"{path}: cannot be read: {error.strerror}. A bundle is a folder with {MANIFEST}."
+        ) from error
+    except ValueError as error:
+        raise BundleError(f"{path}: is not JSON ({error}). Write the bundle again.") from error
+    files = manifest.get("files") if isinstance(manifest, dict) else None
+    if not isinstance(files, dict) or not files.keys() <= {WEIGHTS, ONNX}:
+        raise BundleError(f"{path}: 'files' must give the hashes of {WEIGHTS} and {ONNX} only.")
+    return dict(manifest)
+
+
+def _read_file(path: Path, expected_sha256: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}.") from error
+    got = hashlib.sha256(content).hexdigest()
+    if got != expected_sha256:
+        raise BundleError(
+            f"{path}: hash is {got[:12]}, the manifest says {str(expected_sha256)[:12]}. "
+            "The file was changed or damaged; copy the bundle again."
+        )
+    return content

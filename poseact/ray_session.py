@@ -1,0 +1,47 @@
+"""The one place that starts Ray or connects to it."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+
+import ray
+
+from poseact.errors import ConfigError
+
+OBJECT_STORE_BYTES = 1 << 30
+"""Object store of a local Ray: enough for the chunks in flight, small enough for a laptop."""
+
+
+@contextlib.contextmanager
+def ray_session() -> Iterator[None]:
+    """Use the cluster at ``RAY_ADDRESS``, or a Ray on this machine that ends with the block.
+
+    A Ray that this process already uses is kept as it is.
+
+    Raises:
+        ConfigError: If ``RAY_ADDRESS`` names a cluster that does not answer.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    # `uv run` would otherwise make every worker start through `uv run` again.
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    address = os.environ.get("RAY_ADDRESS", "local")
+    is_own = address == "local"
+    try:
+        ray.init(
+            address=address,
+            logging_level=logging.WARNING,
+            include_dashboard=False if is_own else None,
+            object_store_memory=OBJECT_STORE_BYTES if is_own else None,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"Ray at {address!r} does not answer: {error}. Run `poseact doctor`; "
+            "RAY_ADDRESS names the cluster, unset it to use this machine alone."
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()

@@ -1,0 +1,1 @@
+"""The tables a run writes: their schemas, writers, readers, and the rules that find segments."""

@@ -1,0 +1,317 @@
+"""Write and read the tables of a run.
+
+    OUT/videos/<video_id>.parquet
+    OUT/timeline/camera_id=<id>/date=<YYYY-MM-DD>/<video_id>.parquet     (segments alike)
+    OUT/verdicts/*.parquet
+
+A file appears under its name only when complete, and the same rows give the same bytes, so that
+writing twice is the same as writing once.
+"""
+
+import os
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from poseact.errors import InputError, OutputError
+from poseact.timeline.schema import (
+    SCHEMA_VERSION,
+    SEGMENTS,
+    VERDICTS,
+    VIDEOS,
+    actions_of,
+    timeline_schema,
+)
+
+OutFolder: TypeAlias = str | os.PathLike[str]
+
+UNKNOWN_DATE: Final = "unknown"
+"""Folder value of a video whose date is unknown; reads back as null. Not Hive's null partition,
+on which plain pandas fails (pandas#55400)."""
+
+CAMERA_ID: Final = re.compile(r"[A-Za-z0-9._-]+")
+
+_PARTITIONS: Final = pa.schema([("camera_id", pa.string()), ("date", pa.string())])
+_RUN_MARKS: Final = ("run.json", "videos", "timeline")
+_NULLABLE_DTYPES: Final = {
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.bool_(): pd.BooleanDtype(),
+}
+
+
+def write_timeline(
+    out: OutFolder,
+    table: pa.Table,
+    *,
+    video_id: str,
+    camera_id: str,
+    start_utc: datetime | None,
+) -> Path:
+    """Write the timeline of one video.
+
+    Args:
+        out: Folder of the run.
+        table: Rows in any order, with the metadata of ``timeline_schema(actions)``.
+        video_id: Names the file.
+        camera_id: Letters, digits, ``.``, ``_`` and ``-``.
+        start_utc: When the video starts, timezone-aware; its UTC date names the folder. None if
+            unknown.
+
+    Returns:
+        The file written.
+
+    Raises:
+        ValueError: If ``camera_id`` has other characters or a column is missing or wrong.
+        OutputError: If the folder cannot be written.
+    """
+    schema = timeline_schema(actions_of(table.schema))
+    rows = table.select(schema.names).cast(schema)
+    order = [(name, "ascending") for name in ("frame_index", "track_id")]
+    path = partition_folder(out, "timeline", camera_id, start_utc) / f"{video_id}.parquet"
+    return write_table(path, rows.sort_by(order))
+
+
+def write_segments(
+    out: OutFolder,
+    rows: Sequence[Mapping[str, object]],
+    *,
+    video_id: str,
+    camera_id: str,
+    start_utc: datetime | None,
+) -> Path:
+    """Write the segments of one video, an empty file if there are none.
+
+    Args:
+        out: Folder of the run.
+        rows: Made by ``segment_row``, in any order.
+        video_id: As for ``write_timeline``.
+        camera_id: As for ``write_timeline``.
+        start_utc: As for ``write_timeline``.
+
+    Returns:
+        The file written.
+
+    Raises:
+        ValueError: If ``camera_id`` has other characters.
+        OutputError: If the folder cannot be written.
+    """
+    table = pa.Table.from_pylist(list(rows), schema=SEGMENTS)
+    order = [(name, "ascending") for name in ("start_s", "track_id", "action")]
+    path = partition_folder(out, "segments", camera_id, start_utc) / f"{video_id}.parquet"
+    return write_table(path, table.sort_by(order))
+
+
+def write_video_row(out: OutFolder, row: Mapping[str, object]) -> Path:
+    """Write the ``videos`` row of one input file; a column left out is null.
+
+    Raises:
+        OutputError: If the folder cannot be written.
+    """
+    table = pa.Table.from_pylist([dict(row)], schema=VIDEOS)
+    return write_table(Path(out) / "videos" / f"{row['video_id']}.parquet", table)
+
+
+def partition_folder(
+    out: OutFolder, table: str, camera_id: str, start_utc: datetime | None
+) -> Path:
+    """Return the folder of one camera and UTC day.
+
+    Raises:
+        ValueError: If ``camera_id`` has characters that a folder of a partition cannot have.
+    """
+    if not CAMERA_ID.fullmatch(camera_id):
+        raise ValueError(f"camera_id must match {CAMERA_ID.pattern}, got {camera_id!r}")
+    date = start_utc.astimezone(UTC).date().isoformat() if start_utc else UNKNOWN_DATE
+    return Path(out) / table / f"camera_id={camera_id}" / f"date={date}"
+
+
+def write_table(path: Path, table: pa.Table) -> Path:
+    """Write a Parquet file that appears under its name only when complete.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    # readers of data sets skip names that start with a dot
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            pq.write_table(table, unfinished, compression="zstd")
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written: {error}. Free some space or choose another --out."
+        ) from error
+    return path
+
+
+def read_timeline(
+    out: OutFolder,
+    *,
+    camera: str | int | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    action: str | None = None,
+) -> pd.DataFrame:
+    """Read what every person did in every frame.
+
+    Args:
+        out: Folder of a run.
+        camera: Only this camera.
+        since: Only frames at or after this time, timezone-aware; leaves out videos without a date.
+        until: Only frames before this time, timezone-aware.
+        action: Only frames in which this action scored highest.
+
+    Returns:
+        The columns of ``timeline_schema``, then ``camera_id`` and ``date``; the names of the
+        ``scores`` columns in ``frame.attrs["actions"]``.
+
+    Raises:
+        InputError: If there is no run, or another version of poseact wrote it.
+        ValueError: If a time has no timezone.
+    """
+    wanted = _wanted("time_utc", camera, since, until, action)
+    table = _read(out, "timeline", timeline_schema(()), wanted)
+    frame = _to_pandas(table)
+    frame.attrs["actions"] = list(actions_of(table.schema))
+    return frame
+
+
+def read_segments(  # noqa: PLR0913 - filters, named at every call
+    out: OutFolder,
+    *,
+    camera: str | int | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    action: str | None = None,
+    min_score: float | None = None,
+) -> pd.DataFrame:
+    """Read the segments that a reviewer should look at.
+
+    Args:
+        out: Folder of a run.
+        camera: Only this camera.
+        since: Only segments that start at or after this time, timezone-aware; leaves out videos
+            without a date.
+        until: Only segments that start before this time, timezone-aware.
+        action: Only this action.
+        min_score: Only segments whose peak scores at least this.
+
+    Returns:
+        The columns of ``SEGMENTS``, then ``camera_id`` and ``date``; no rows if nothing was found.
+
+    Raises:
+        InputError: If there is no run, or another version of poseact wrote it.
+        ValueError: If a time has no timezone.
+    """
+    wanted = _wanted("start_utc", camera, since, until, action)
+    if min_score is not None:
+        wanted.append(ds.field("peak_score") >= min_score)
+    return _to_pandas(_read(out, "segments", SEGMENTS, wanted))
+
+
+def read_videos(out: OutFolder) -> pd.DataFrame:
+    """Read what became of each input file, by uri.
+
+    Raises:
+        InputError: If there is no run, or another version of poseact wrote it.
+    """
+    return _to_pandas(_read(out, "videos", VIDEOS, []).sort_by("uri"))
+
+
+def read_verdicts(out: OutFolder) -> pd.DataFrame:
+    """Read every decision of the reviewers, in order of time.
+
+    Raises:
+        InputError: If there is no run, or another version of poseact wrote it.
+    """
+    return _to_pandas(_read(out, "verdicts", VERDICTS, []).sort_by("decided_at_utc"))
+
+
+def _wanted(
+    time_column: str,
+    camera: str | int | None,
+    since: datetime | None,
+    until: datetime | None,
+    action: str | None,
+) -> list[ds.Expression]:
+    wanted = []
+    if camera is not None:
+        wanted.append(ds.field("camera_id") == str(camera))
+    if since is not None:
+        wanted.append(ds.field(time_column) >= _aware("since", since))
+    if until is not None:
+        wanted.append(ds.field(time_column) < _aware("until", until))
+    if action is not None:
+        wanted.append(ds.field("action") == action)
+    return wanted
+
+
+def _aware(name: str, time: datetime) -> pa.Scalar:
+    if time.tzinfo is None:
+        raise ValueError(f"{name} needs a timezone, such as UTC; got {time!r}")
+    return pa.scalar(time, pa.timestamp("us", tz="UTC"))
+
+
+def _read(
+    out: OutFolder, name: str, schema: pa.Schema, wanted: Sequence[ds.Expression]
+) -> pa.Table:
+    """Read the rows of one table for which every wanted expression holds."""
+    root = Path(out)
+    if not any((root / mark).exists() for mark in _RUN_MARKS):
+        raise InputError(
+            f"{root}: holds no run of poseact. Name the --out of a finished `poseact analyze`."
+        )
+    partitioned = name in ("timeline", "segments")
+    if not any((root / name).rglob("[!.]*.parquet")):
+        columns = [*schema, *_PARTITIONS] if partitioned else schema
+        return pa.schema(columns, metadata=schema.metadata).empty_table()
+    where = ds.scalar(True)
+    for expression in wanted:
+        where &= expression
+    folders = ds.HivePartitioning(_PARTITIONS, null_fallback=UNKNOWN_DATE) if partitioned else None
+    try:
+        dataset = ds.dataset(root / name, format="parquet", partitioning=folders)
+        _check_files(dataset, where)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{root / name}: {error}. Remove that file and analyze again.") from error
+    return dataset.to_table(filter=where)
+
+
+def _check_files(dataset: ds.Dataset, where: ds.Expression) -> None:
+    """Refuse files of another version, which could be read but would mean something else."""
+    expected = dataset.schema.metadata
+    for fragment in dataset.get_fragments(filter=where):
+        found = fragment.physical_schema.metadata or {}
+        version = found.get(b"schema_version", b"none").decode()
+        if version != SCHEMA_VERSION:
+            raise InputError(
+                f"{fragment.path}: schema_version is {version}, this poseact reads "
+                f"{SCHEMA_VERSION}. Analyze into a new --out, or read it with the version of "
+                "poseact named in run.json."
+            )
+        if found.get(b"actions") != expected.get(b"actions"):
+            raise InputError(
+                f"{fragment.path}: knows other actions than {dataset.files[0]}. "
+                "Analyze all videos of one --out with the same action model."
+            )
+
+
+def _to_pandas(table: pa.Table) -> pd.DataFrame:
+    """Convert so that a column has the same dtype whether or not it holds nulls."""
+    nullable = {field.type for field in table.schema if field.nullable}
+    frame: pd.DataFrame = table.to_pandas(
+        types_mapper=lambda kind: _NULLABLE_DTYPES.get(kind) if kind in nullable else None
+    )
+    return frame

@@ -1,0 +1,1 @@
+"""From people in single frames to persons through time."""

@@ -1,0 +1,1 @@
+"""Loops on Ray Train that fit the models and write their bundles."""

@@ -1,0 +1,186 @@
+"""A chunk's frames, with their presentation times."""
+
+import itertools
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from poseact.errors import VideoError
+from poseact.geometry import ImageArray
+from poseact.video.chunks import Chunk
+from poseact.video.container import (
+    VideoPacket,
+    open_video,
+    packet_pts,
+    readable,
+    stream_time_base,
+)
+from poseact.video.rotation import display_matrix, swaps_sides, upright
+
+_SEEK_BACK_S = (1, 10, None)
+"""How far before a keyframe to seek, in turn; None reads from the start of the file. Containers
+without an index seek by decoding time, which runs ahead of presentation, and only come near."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Frame:
+    """One decoded picture."""
+
+    frame_index: int
+    """Rank in presentation order within the video; never a time."""
+    pts: int
+    """Presentation time, ticks of the stream's time base."""
+    pts_s: float
+    """Presentation time as the container has it, seconds; it need not start at 0."""
+    rgb_HWC: ImageArray
+    """Pixels, (H, W, 3), uint8, RGB, upright."""
+
+
+@dataclass(kw_only=True)
+class DecodeReport:
+    """How a chunk's decoding went; complete once its frames are used up."""
+
+    num_frames: int = 0
+    """Frames handed out."""
+    num_errors: int = 0
+    """Packets that the decoder refused, and frames that came out damaged or out of order."""
+    last_good_pts: int | None = None
+    """Presentation time of the last frame without damage, ticks."""
+
+
+class ChunkFrames(Iterator[Frame]):
+    """The frames of a chunk in presentation order, and the report on their decoding."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        self.report = DecodeReport()
+        self._frames = _frames(chunk, self.report)
+
+    def __next__(self) -> Frame:
+        return next(self._frames)
+
+
+def decode_chunk(chunk: Chunk) -> ChunkFrames:
+    """Decode exactly the frames in ``[chunk.start_pts, chunk.end_pts)``, one at a time.
+
+    A damaged packet costs its own frames only; what was good is handed out, and ``report`` counts
+    the rest. A frame takes the index of the last planned time at or before its own, and each index
+    is given once: frames keep their indices whatever is lost around them.
+
+    Raises:
+        VideoError: While iterating, if the file cannot be opened or is not the planned one.
+    """
+    return ChunkFrames(chunk)
+
+
+def _frames(chunk: Chunk, report: DecodeReport) -> Iterator[Frame]:
+    for keyframe_pts in chunk.seek_pts:
+        report.num_errors = 0
+        with _packets_from(chunk.uri, keyframe_pts) as (packets, stream):
+            pictures = _pictures(packets, stream, chunk, report)
+            first = next((p for p in pictures if _is_at_or_after(p, keyframe_pts)), None)
+            is_clean = first is not None and first.pts == keyframe_pts and not first.is_corrupt
+            if is_clean or keyframe_pts == chunk.seek_pts[-1]:
+                shown = itertools.chain([first] if first else [], pictures)
+                yield from _planned(shown, chunk, report, stream_time_base(stream))
+                return
+
+
+@contextmanager
+def _packets_from(
+    uri: str, keyframe_pts: int
+) -> Iterator[tuple[Iterator[VideoPacket], VideoStream]]:
+    """Open a file at a keyframe; gives the packets from it on, and their stream."""
+    for back_s in _SEEK_BACK_S:
+        with open_video(uri) as (container, stream):
+            if back_s is not None:
+                ticks = keyframe_pts - int(back_s / stream_time_base(stream))
+                with suppress(av.FFmpegError):  # cannot seek: then it reads from where it is
+                    container.seek(ticks, stream=stream)
+            packets = readable(container.demux(stream))
+            keyframe = _find_keyframe(packets, keyframe_pts)
+            if keyframe is not None:
+                yield itertools.chain([keyframe], packets), stream
+                return
+    raise VideoError(
+        f"{uri}: no keyframe at tick {keyframe_pts}; did the file change? Plan it again."
+    )
+
+
+def _find_keyframe(packets: Iterator[VideoPacket], keyframe_pts: int) -> VideoPacket | None:
+    """Advance to a keyframe, told by its exact time; None if it is not ahead."""
+    for packet in packets:
+        if packet.is_keyframe and packet_pts(packet) == keyframe_pts:
+            return packet
+        if packet.dts is not None and packet.dts > keyframe_pts:
+            return None
+    return None
+
+
+def _pictures(
+    packets: Iterator[VideoPacket], stream: VideoStream, chunk: Chunk, report: DecodeReport
+) -> Iterator[VideoFrame]:
+    """Yield what the decoder makes of the packets."""
+    for packet in packets:
+        pts = packet_pts(packet)
+        packet.pts = pts  # the decoder hands it on to the frame
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            # outside of the chunk packets serve only to get there and on; theirs counts them
+            report.num_errors += pts is not None and _holds(chunk, pts)
+    # packets that end in a broken container leave frames in the decoder; else it has none left
+    with suppress(av.FFmpegError):
+        yield from stream.decode(None)
+
+
+def _planned(
+    pictures: Iterator[VideoFrame], chunk: Chunk, report: DecodeReport, time_base: Fraction
+) -> Iterator[Frame]:
+    """Yield the pictures that belong to the chunk, each with its index."""
+    reformatter = VideoReformatter()  # kept: setting one up for each frame is slow
+    free_slot = 0
+    for picture in pictures:
+        pts = picture.pts
+        if pts is None or pts < chunk.start_pts:
+            continue
+        if chunk.end_pts is not None and pts >= chunk.end_pts:
+            return
+        slot = bisect_right(chunk.frame_pts, pts) - 1
+        report.num_errors += picture.is_corrupt or slot < free_slot
+        if slot < free_slot:
+            continue
+        free_slot = slot + 1
+        report.num_frames += 1
+        report.last_good_pts = report.last_good_pts if picture.is_corrupt else pts
+        yield Frame(
+            frame_index=chunk.first_frame_index + slot,
+            pts=pts,
+            pts_s=float(pts * time_base),
+            rgb_HWC=_upright_rgb(picture, reformatter, chunk),
+        )
+
+
+def _is_at_or_after(picture: VideoFrame, pts: int) -> bool:
+    return picture.pts is not None and picture.pts >= pts
+
+
+def _holds(chunk: Chunk, pts: int) -> bool:
+    return pts >= chunk.start_pts and (chunk.end_pts is None or pts < chunk.end_pts)
+
+
+def _upright_rgb(picture: VideoFrame, reformatter: VideoReformatter, chunk: Chunk) -> ImageArray:
+    """Convert to the size that was planned for: some streams change theirs on the way."""
+    matrix = display_matrix(picture)
+    width, height = chunk.width, chunk.height
+    if swaps_sides(matrix):
+        width, height = height, width
+    rgb = reformatter.reformat(picture, width, height, "rgb24", threads=1).to_ndarray()
+    return upright(np.asarray(rgb, np.uint8), matrix)

@@ -1,0 +1,84 @@
+"""A small real video and small real models; what the models say means nothing."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from poseact.analysis.config import AnalyzeConfig
+from poseact.models.action import ARCHITECTURE, ActionNet
+from poseact.models.bundle import write_bundle
+from poseact.models.pose import PoseArchitecture, PoseNet
+from poseact.timeline.segments import SegmentRules
+from poseact.video.encode import write_video
+
+CLASSES = ("namaste", "hello", "other")
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """Bundles of untrained networks: quick, and the same every time."""
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(3)
+    architecture = PoseArchitecture(input_px=64, stem=8, widths=(8, 8, 8, 8), decoder=8)
+    write_bundle(
+        folder / "pose",
+        manifest={
+            "kind": "pose",
+            "name": "untrained",
+            "architecture": dataclasses.asdict(architecture),
+        },
+        tensors=PoseNet(architecture).state_dict(),
+    )
+    write_bundle(
+        folder / "action",
+        manifest={
+            "kind": "action",
+            "name": "untrained",
+            "architecture": ARCHITECTURE,
+            "classes": CLASSES,
+        },
+        tensors=ActionNet(len(CLASSES)).state_dict(),
+    )
+    return SimpleNamespace(pose=folder / "pose", action=folder / "action")
+
+
+@pytest.fixture
+def make_video(tmp_path):
+    """Frames of 320 x 240, 4.5 to a MiB: a bright square wanders over noise."""
+
+    def make(name="yard/walk.mp4", *, num_frames=40, fps=10, gop_size=10):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(0)
+
+        def frames():
+            for index in range(num_frames):
+                rgb_HWC = noise.integers(60, 120, (240, 320, 3), np.uint8)
+                rgb_HWC[80:160, 5 * index : 5 * index + 80] = (230, 190, 160)
+                yield rgb_HWC
+
+        write_video(path, frames(), fps=fps, gop_size=gop_size)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def make_config(models, tmp_path):
+    """Settings under which untrained models see people and find segments."""
+
+    def make(*videos, **changes):
+        settings = {
+            "out": tmp_path / "out",
+            "pose_model": models.pose,
+            "action_model": models.action,
+            "min_pose_confidence": 0.0,
+            "rules": SegmentRules(on=0.35, off=0.3),
+            "chunk_mib": 1,
+        }
+        return AnalyzeConfig(videos=tuple(map(str, videos)), **{**settings, **changes})
+
+    return make

@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+
+from poseact.analysis.config import AnalyzeConfig
+from poseact.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        pytest.param("videos", (), id="no video"),
+        pytest.param("min_pose_confidence", 1.2, id="a confidence above one"),
+        pytest.param("limit", 0, id="a limit that leaves nothing"),
+        pytest.param("chunk_mib", 0, id="an empty chunk"),
+    ],
+)
+def test_a_wrong_setting_is_named(setting, value):
+    with pytest.raises(ConfigError, match=setting):
+        AnalyzeConfig(**{"videos": ("a.mp4",), "out": Path("out"), setting: value})
+
+
+def test_workers_get_absolute_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    config = AnalyzeConfig(videos=("a.mp4",), out=Path("out"), pose_model=Path("pose")).absolute()
+
+    assert config.out == tmp_path / "out"
+    assert config.pose_model == tmp_path / "pose"
+    assert config.action_model is None

@@ -1,0 +1,82 @@
+import dataclasses
+import json
+
+import pytest
+
+from poseact.analysis.run import open_run
+from poseact.errors import ConfigError, OutputError
+from poseact.timeline.segments import SegmentRules
+
+MODELS = {"pose_id": "fast@1", "action_id": "mlp@2", "actions": ("hello", "other")}
+
+
+def test_run_json_tells_where_results_come_from(make_config):
+    config = make_config("a.mp4", rules=SegmentRules(on=0.7))
+
+    run = open_run(config, **MODELS)
+
+    content = json.loads((config.out / "run.json").read_text())
+    assert run.model_id == "fast@1+mlp@2"
+    assert content["run_id"] == run.run_id
+    assert content["config_hash"] == run.config_hash
+    assert content["config"]["rules"]["on"] == 0.7
+    assert content["config"]["videos"] == ["a.mp4"]
+    assert content["poseact_version"]
+
+
+def test_a_second_call_takes_up_the_run(make_config):
+    first = open_run(make_config("a.mp4"), **MODELS)
+
+    assert open_run(make_config("b.mp4", chunk_mib=7, limit=1), **MODELS) == first
+
+
+@pytest.mark.parametrize(
+    ("config_changes", "model_changes", "difference"),
+    [
+        pytest.param(
+            {"rules": SegmentRules(on=0.8)}, {}, r"rules\.on was 0\.6, is 0\.8", id="a rule"
+        ),
+        pytest.param({}, {"pose_id": "fast@9"}, "pose-model was fast@1, is fast@9", id="a model"),
+        pytest.param(
+            {"min_pose_confidence": 0.5}, {}, r"was 0\.0, is 0\.5", id="when nobody is there"
+        ),
+    ],
+)
+def test_results_of_other_settings_are_not_mixed(
+    make_config, config_changes, model_changes, difference
+):
+    config = make_config("a.mp4", rules=SegmentRules())
+    open_run(config, **MODELS)
+
+    with pytest.raises(ConfigError, match=difference):
+        open_run(dataclasses.replace(config, **config_changes), **{**MODELS, **model_changes})
+
+
+def test_what_changes_results_changes_the_hash(make_config, tmp_path):
+    hashes = {
+        open_run(make_config("a.mp4", out=tmp_path / name, **changes), **MODELS).config_hash
+        for name, changes in [
+            ("plain", {}),
+            ("chunks", {"chunk_mib": 5}),
+            ("rules", {"rules": SegmentRules(off=0.1)}),
+        ]
+    }
+
+    assert len(hashes) == 2
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "{}"])
+def test_a_file_that_is_not_ours_is_refused(make_config, text):
+    config = make_config("a.mp4")
+    config.out.mkdir()
+    (config.out / "run.json").write_text(text)
+
+    with pytest.raises(ConfigError, match=r"run\.json"):
+        open_run(config, **MODELS)
+
+
+def test_a_folder_that_cannot_be_written_is_an_output_error(make_config, tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(OutputError, match="cannot be written"):
+        open_run(make_config("a.mp4", out=tmp_path / "file" / "out"), **MODELS)
