@@ -20,6 +20,12 @@ stop_timeout_s=20
 # A process id may belong to somebody else by now; its command line names the folder.
 running() { [ -f "$pid_file" ] && ps -ww -o args= -p "$(cat "$pid_file")" | grep -qF -e "--temp-dir=$ray_folder"; }
 
+# End what is left of the head's session.
+sweep() {
+  kill -KILL -- "-$(cat "$pid_file")" 2>/dev/null || true
+  rm -f "$pid_file"
+}
+
 fail() {
   echo "error: $1" >&2
   exit 2
@@ -29,7 +35,9 @@ start() {
   command -v ray >/dev/null || fail "no ray command; run 'uv sync' first."
   running && fail "a head already runs (process $(cat "$pid_file")); '$0 stop' ends it."
   mkdir -p -m 700 "$folder"
-  [ "$RAY_AUTH_MODE" != token ] || ray get-auth-token --generate >/dev/null 2>&1
+  if [ "$RAY_AUTH_MODE" = token ]; then
+    ray get-auth-token --generate >/dev/null 2>"$log" || fail "no token could be made; see $log."
+  fi
   # In a session of its own, so that `stop` can end the head with all it started. With --block the
   # head's services end with it.
   setsid ray start --head --block --node-ip-address=127.0.0.1 --dashboard-host=127.0.0.1 \
@@ -37,7 +45,11 @@ start() {
   echo $! >"$pid_file"
   for ((waited = 0; waited < start_timeout_s; waited++)); do
     sleep 1
-    running || { tail -n 5 "$log" >&2; rm -f "$pid_file"; fail "the head ended at once; see $log."; }
+    if ! running; then
+      tail -n 5 "$log" >&2
+      sweep
+      fail "the head ended while it started; see $log."
+    fi
     if grep -q 'Ray runtime started' "$log"; then
       echo "Ray runs; its log is $log. '$0 stop' ends it."
       return
@@ -53,16 +65,13 @@ stop() {
     echo "no head runs."
     return
   fi
-  local group
-  group=$(cat "$pid_file")
   # The head ends its services in order; all at once they would wait for each other.
-  kill -TERM "$group"
+  kill -TERM "$(cat "$pid_file")"
   for ((waited = 0; waited < stop_timeout_s; waited++)); do
     running || break
     sleep 1
   done
-  kill -KILL -- "-$group" 2>/dev/null || true
-  rm -f "$pid_file"
+  sweep
   echo "the head has ended."
 }
 

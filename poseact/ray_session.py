@@ -12,6 +12,9 @@ from poseact.errors import ConfigError
 OBJECT_STORE_BYTES = 1 << 30
 """Object store of a local Ray: enough for the chunks in flight, small enough for a laptop."""
 
+START_TIMEOUT_S = "120"
+"""Ray gives up after 30 s, which a busy machine needs."""
+
 
 @contextlib.contextmanager
 def ray_session() -> Iterator[None]:
@@ -27,6 +30,7 @@ def ray_session() -> Iterator[None]:
         return
     # `uv run` would otherwise make every worker start through `uv run` again.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", START_TIMEOUT_S)
     address = os.environ.get("RAY_ADDRESS", "local")
     is_own = address == "local"
     try:
@@ -36,7 +40,7 @@ def ray_session() -> Iterator[None]:
             include_dashboard=False if is_own else None,
             object_store_memory=OBJECT_STORE_BYTES if is_own else None,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray has no class of its own for not being able to start
         raise ConfigError(
             f"Ray at {address!r} does not answer: {error}. Run `poseact doctor`; "
             "RAY_ADDRESS names the cluster, unset it to use this machine alone."

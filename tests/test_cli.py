@@ -1,7 +1,7 @@
 import dataclasses
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Literal
 
@@ -243,11 +243,15 @@ def test_help_does_not_wait_for_torch_or_ray():
         "print('heavy:', *sorted({'torch', 'ray', 'cv2', 'av', 'pandas'} & set(sys.modules)))"
     )
 
-    started = time.perf_counter()
+    before = os.times()
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
+    after = os.times()
 
     assert result.stdout.splitlines()[-1] == "heavy:"
-    # A torch import alone takes longer; a busy machine gets some slack over the second promised.
-    assert time.perf_counter() - started < 3
+    # Processor time, which other work on the machine leaves alone; 0.6 s where this was written.
+    spent_s = (after.children_user - before.children_user) + (
+        after.children_system - before.children_system
+    )
+    assert spent_s < 1.5

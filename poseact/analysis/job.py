@@ -260,9 +260,10 @@ def _require_shared(run: Run) -> None:
 
 def _own_error(error: BaseException) -> PoseactError | None:
     """Return the error of ours that made a worker give up, if it was one."""
+    own = None
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, PoseactError):
-            return cause
-        cause = cause.__cause__
-    return None
+        # Ray's wrapper is also an instance of what it wraps, but prints the worker's traceback
+        own = cause if isinstance(cause, PoseactError) else own
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    return own

@@ -48,6 +48,7 @@ class Receipt:
 
     chunk_id: str
     video_id: str
+    uri: str
 
     num_planned: int
     """Frames that the plan expects."""

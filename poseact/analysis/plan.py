@@ -8,8 +8,7 @@ from poseact.analysis.ledger import PlannedVideo
 from poseact.errors import InputError, VideoError
 from poseact.video.chunks import plan_chunks
 from poseact.video.find import find_videos
-from poseact.video.probe import _video_id as video_id_of
-from poseact.video.probe import probe
+from poseact.video.probe import probe, video_id_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -76,7 +76,7 @@ def decode(batch: Batch, *, work: Work) -> Batch:
     pts_s: list[float] = []
     last_good_s = None
     frames = decode_chunk(chunk)
-    failure = _quarantine(work, chunk.chunk_id, chunk.uri, "decode")
+    failure = _quarantine(work, chunk.chunk_id, "decode", chunk.uri)
     try:
         for frame in () if failure else frames:
             frames_THWC[len(pts_s)] = frame.rgb_HWC
@@ -89,6 +89,7 @@ def decode(batch: Batch, *, work: Work) -> Batch:
     receipt = Receipt(
         chunk_id=chunk.chunk_id,
         video_id=chunk.video_id,
+        uri=chunk.uri,
         num_planned=chunk.num_frames,
         num_frames=len(pts_s),
         decode_errors=frames.report.num_errors,
@@ -129,7 +130,7 @@ class Watch:
     def __call__(self, batch: Batch) -> Batch:
         """Process one chunk."""
         receipt = Receipt.from_json(str(batch["receipt"][0]))
-        failure = _quarantine(self._work, receipt.chunk_id, receipt.chunk_id, "watch")
+        failure = _quarantine(self._work, receipt.chunk_id, "watch", receipt.uri)
         if failure:
             receipt = dataclasses.replace(receipt, num_frames=0, **failure)
         if receipt.num_frames:
@@ -195,13 +196,13 @@ def in_equal_batches(
     return np.concatenate(outputs)[: len(items_N)]
 
 
-def _quarantine(work: Work, chunk_id: str, where: str, stage: str) -> dict[str, Any]:
+def _quarantine(work: Work, chunk_id: str, stage: str, uri: str) -> dict[str, Any]:
     """Count this attempt; return the error of a chunk that had too many, else nothing."""
     if work.count_attempt(chunk_id, stage) <= MAX_ATTEMPTS:
         return {}
     return {
         "error_kind": "Quarantined",
-        "error": f"{where}: {stage} of chunk {chunk_id} was started {MAX_ATTEMPTS} times and "
+        "error": f"{uri}: {stage} of chunk {chunk_id} was started {MAX_ATTEMPTS} times and "
         "never ended. Its worker was killed each time: check the file and the memory.",
     }
 

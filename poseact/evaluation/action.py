@@ -25,8 +25,8 @@ from poseact.training.action_steps import (
 
 COMPARED: Final[tuple[Augment, ...]] = ("none", "flip", "flip-swap")
 
-COMPARED_EPOCHS = 30
-COMPARED_BATCH_SIZE = 512
+COMPARED_EPOCHS = 16
+COMPARED_BATCH_SIZE = 256
 
 LEFT_HAND_PROTOCOL = (
     "right- and left-hand Hello generated on every held-out body, equally many; trained on "

@@ -4,6 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
+import tyro
+
 from poseact.errors import ConfigError
 
 
@@ -21,7 +23,7 @@ class EvaluatePoseConfig:
     split: str | None = None
     """Split to measure on, where the folder names splits; left out, its test or val split."""
 
-    model: Path | None = None
+    bundle: Path | None = None
     """Bundle to measure; left out, the one that ships with poseact."""
 
     json: Path | None = None
@@ -32,7 +34,7 @@ class EvaluatePoseConfig:
 class PredictConfig:
     """Draw the joints of the person in each picture and name the action."""
 
-    images: tuple[Path, ...]
+    images: tyro.conf.Positional[tuple[Path, ...]]
     """Pictures of one person each."""
 
     out: Path

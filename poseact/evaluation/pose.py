@@ -20,7 +20,7 @@ def evaluate_pose(config: EvaluatePoseConfig) -> int:
         InputError: If the data cannot be read.
         OutputError: If the JSON cannot be written.
     """
-    estimator = load_pose(config.model)
+    estimator = load_pose(config.bundle)
     protocol = config.protocol or guess_protocol(config.data)
     report = {
         "model_id": estimator.model_id,
@@ -35,6 +35,7 @@ def evaluate_pose(config: EvaluatePoseConfig) -> int:
 def format_report(report: dict[str, Any]) -> str:
     """Lay out the figures of one protocol as text."""
     low, high = report["pck_0.2_mean_interval"]
+    confidence = report["confidence"]
     lines = [
         f"protocol  {report['protocol']}",
         f"model     {report['model_id']}",
@@ -42,20 +43,25 @@ def format_report(report: dict[str, Any]) -> str:
         "",
         _row("PCK, %", _GROUPS),
         *(_row(f"@{alpha}", _values(pck)) for alpha, pck in report["pck"].items()),
+        _row("@0.2 observer-centric", _values(report["observer_centric_pck"]["0.2"])),
     ]
-    for key, label in (
-        ("observer_centric_pck", "@0.2 observer-centric"),
-        ("jittered_crops_pck", "@0.2 jittered crops"),
-    ):
-        if key in report:
-            lines.append(_row(label, _values(report[key]["0.2"])))
-    lines += [f"@0.2 mean: 95 % interval {low:.1f} .. {high:.1f}; AUC 0..0.2 {report['auc']:.1f}"]
-    lines += [_row(f"@0.2 {stem}", _values(pck)) for stem, pck in report.get("videos", {}).items()]
-    if "mean_pose" in report:
-        lines += ["", "in the 224-pixel crops        mean px  median px  MSE px^2      R2"]
-        lines += [_coordinate_row("this model", report)]
-        lines += [_coordinate_row("mean pose (the floor)", report["mean_pose"])]
-    return "\n".join(lines)
+    if "jittered_crops_pck" in report:
+        lines.append(_row("@0.2 jittered crops", _values(report["jittered_crops_pck"]["0.2"])))
+    lines.append(_row("@0.2 mean pose (the floor)", _values(report["mean_pose"]["pck"]["0.2"])))
+    if len(report["groups"]) > 1:
+        lines += [_row(f"@0.2 {name}", _values(pck)) for name, pck in report["groups"].items()]
+    return "\n".join(
+        [
+            *lines,
+            f"@0.2 mean: 95 % interval {low:.1f} .. {high:.1f}; AUC 0..0.2 {report['auc']:.1f}",
+            f"left and right swapped: {report['swap_rate']:.1f} % of people",
+            f"confidence against a hit @0.2: {_calibration(confidence)}",
+            "",
+            "in 224-pixel crops            mean px  median px  MSE px^2      R2",
+            _coordinate_row("this model", report),
+            _coordinate_row("mean pose (the floor)", report["mean_pose"]),
+        ]
+    )
 
 
 def write_json(path: Path, report: dict[str, Any]) -> None:
@@ -66,16 +72,22 @@ def write_json(path: Path, report: dict[str, Any]) -> None:
         raise OutputError(f"{path}: cannot be written: {error.strerror}.") from error
 
 
+def _calibration(confidence: dict[str, float | None]) -> str:
+    auroc, ece = confidence["auroc"], confidence["ece"]
+    ranking = "all alike" if auroc is None else f"AUROC {auroc:.3f}"
+    return f"{ranking}, ECE {ece:.3f}"
+
+
 def _values(pck: dict[str, float]) -> tuple[str, ...]:
     return tuple(f"{pck[group]:.1f}" for group in _GROUPS)
 
 
 def _row(label: str, cells: tuple[str, ...]) -> str:
-    return f"{label:<26}" + "".join(f"{cell:>10}" for cell in cells)
+    return f"{label:<27}" + "".join(f"{cell:>10}" for cell in cells)
 
 
 def _coordinate_row(label: str, errors: dict[str, float]) -> str:
     return (
-        f"{label:<26}{errors['mean_error_px']:>11.1f}{errors['median_error_px']:>11.1f}"
+        f"{label:<27}{errors['mean_error_px']:>11.1f}{errors['median_error_px']:>11.1f}"
         f"{errors['mse_px2']:>10.1f}{errors['r2']:>8.3f}"
     )

@@ -3,18 +3,20 @@
 Shape letters: P people, J joints.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from poseact.datasets.flic import CROP_PX, read_flic
+from poseact.datasets.flic import read_flic
 from poseact.datasets.folders import read_crop_folder, read_people_folder
 from poseact.datasets.person import LabelledPerson, read_picture
 from poseact.errors import ConfigError, InputError
-from poseact.evaluation.pck import PoseErrors, coordinate_errors, observer_centric
-from poseact.evaluation.reference import evaluate_video_folder
+from poseact.evaluation.pck import PoseErrors
+from poseact.evaluation.reference import read_video_samples
+from poseact.evaluation.samples import CROP_PX, HIT, PoseSamples, each_transformed
 from poseact.geometry import FloatArray, invert, square_to_crop, transform_points, warp_crop
 from poseact.models.runtime import PoseEstimator
 from poseact.skeleton import NUM_JOINTS
@@ -26,7 +28,30 @@ MIN_TORSO_FRACTION = 0.08
 JITTER_SEED = 0
 JITTER_SCALE = (0.9, 1.6)
 JITTER_SHIFT = 0.15
-"""Jittered crops: scale and shift of the box, uniform; METRICS protocol."""
+"""Jittered crops: scale and shift of the crop, uniform, in its sides."""
+
+MARKS = {
+    "crop_map.csv": "supplied",
+    "examples.mat": "official",
+    "people.csv": "people",
+    "joints.csv": "crops",
+    "reference_joints": "video",
+}
+"""What in a folder asks for which protocol."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Whom a protocol measures."""
+
+    people: list[LabelledPerson]
+    """The people to measure."""
+
+    others: list[LabelledPerson]
+    """The people whose mean pose is the floor: those to train on, where there are any."""
+
+    description: str
+    """The protocol in words."""
 
 
 def guess_protocol(folder: Path) -> str:
@@ -35,17 +60,10 @@ def guess_protocol(folder: Path) -> str:
     Raises:
         InputError: If the layout is none of the known ones.
     """
-    marks = {
-        "crop_map.csv": "supplied",
-        "examples.mat": "official",
-        "people.csv": "people",
-        "joints.csv": "crops",
-        "reference_joints": "video",
-    }
-    for mark, protocol in marks.items():
+    for mark, protocol in MARKS.items():
         if (folder / mark).exists():
             return protocol
-    raise InputError(f"{folder}: has none of {', '.join(marks)}, so it is no data to measure on.")
+    raise InputError(f"{folder}: has none of {', '.join(MARKS)}, so it is no data to measure on.")
 
 
 def evaluate_protocol(
@@ -60,19 +78,25 @@ def evaluate_protocol(
         split: Name of the split; None takes test (FLIC) or val (people).
 
     Returns:
-        Figures by name, ready for JSON; lengths in pixels, PCK in percent.
+        Figures by name, ready for JSON: errors in the pixels of 224-pixel crops, PCK in percent.
 
     Raises:
         InputError: If the data cannot be read or is empty.
-        ConfigError: If the protocol does not fit the folder.
+        ConfigError: If protocol or split do not fit the folder.
     """
     if protocol == "video":
-        return evaluate_video_folder(estimator, folder)
-    people, train, description = _select(folder, protocol, split)
-    report = _measure(estimator, people)
-    if protocol == "supplied":
-        report |= _in_supplied_crops(estimator, people, train)
-    return {"protocol": description, "num_people": len(people), **report}
+        if split is not None:
+            raise ConfigError(f"{folder}: the video protocol has no splits. Leave --split out.")
+        samples = read_video_samples(estimator, folder)
+        count = len(set(samples.groups))
+        description = f"video, {count} recordings of {folder.name}, crops from boxes"
+        return {"protocol": description, **samples.report()}
+    selection = _select(folder, protocol, split)
+    return {
+        "protocol": selection.description,
+        **_samples(estimator, selection).report(),
+        "jittered_crops_pck": {str(HIT): _jittered(estimator, selection.people).pck(HIT)},
+    }
 
 
 def predict_people(
@@ -105,49 +129,6 @@ def predict_people(
     return found_PJ3
 
 
-def _select(
-    folder: Path, protocol: str, split: str | None
-) -> tuple[list[LabelledPerson], list[LabelledPerson], str]:
-    """Return the people to measure, those a mean pose is made of, and the protocol in words."""
-    train: list[LabelledPerson] = []
-    if protocol in ("supplied", "official"):
-        everybody = read_flic(folder)
-        name = "split" if protocol == "supplied" else "official_split"
-        split = split or "test"
-        people = [person for person in everybody if getattr(person, name) == split]
-        train = [person for person in everybody if getattr(person, name) == "train"]
-        description = f"FLIC {protocol} {split}, ground-truth crops, person-centric"
-    elif protocol == "people":
-        split = split or "val"
-        people = read_people_folder(folder, split, min_torso_fraction=MIN_TORSO_FRACTION)
-        description = f"people, {folder.name} {split}, crops from boxes, every labelled joint"
-    elif protocol == "crops":
-        if split is not None:
-            raise ConfigError(f"{folder}: a folder of crops names no splits. Leave --split out.")
-        people = [person for person in read_crop_folder(folder) if person.torso_px > 0]
-        description = f"crops of {folder.name}, as they are"
-    else:
-        raise ConfigError(f"protocol: {protocol!r} is unknown.")
-    if not people:
-        raise InputError(f"{folder}: nobody is in split {split!r} of the {protocol} protocol.")
-    return people, train, description
-
-
-def _measure(estimator: PoseEstimator, people: Sequence[LabelledPerson]) -> dict[str, Any]:
-    true_PJ2 = np.stack([person.joints_J3[:, :2] for person in people])
-    torso_P = np.array([person.torso_px for person in people], np.float32)
-    found_PJ2 = predict_people(estimator, people)[..., :2]
-    report = PoseErrors.measure(found_PJ2, true_PJ2, torso_P).summary()
-    observer = PoseErrors.measure(observer_centric(found_PJ2), observer_centric(true_PJ2), torso_P)
-    jittered_PJ2 = predict_people(estimator, people, jitter_squares(people))[..., :2]
-    jittered = PoseErrors.measure(jittered_PJ2, true_PJ2, torso_P)
-    return {
-        **report,
-        "observer_centric_pck": {"0.2": observer.pck(0.2)},
-        "jittered_crops_pck": {"0.2": jittered.pck(0.2)},
-    }
-
-
 def jitter_squares(people: Sequence[LabelledPerson]) -> list[tuple[float, float, float]]:
     """Return crops as loose and shifted as a detector's, the same on every call."""
     rng = np.random.default_rng(JITTER_SEED)
@@ -159,20 +140,77 @@ def jitter_squares(people: Sequence[LabelledPerson]) -> list[tuple[float, float,
     return squares
 
 
-def _in_supplied_crops(
-    estimator: PoseEstimator, people: Sequence[LabelledPerson], train: Sequence[LabelledPerson]
-) -> dict[str, Any]:
-    """Errors in the squashed 224-pixel crops, as the seed measures, and the mean-pose floor."""
-    true_PJ2 = _squash(np.stack([person.joints_J3[:, :2] for person in people]), people)
-    found_PJ2 = _squash(predict_people(estimator, people)[..., :2], people)
-    train_PJ2 = _squash(np.stack([person.joints_J3[:, :2] for person in train]), train)
-    mean_pose_PJ2 = np.broadcast_to(train_PJ2.mean(axis=0), true_PJ2.shape)
-    return {
-        **coordinate_errors(found_PJ2, true_PJ2),
-        "mean_pose": coordinate_errors(mean_pose_PJ2, true_PJ2),
-    }
+def _select(folder: Path, protocol: str, split: str | None) -> Selection:
+    if protocol in ("supplied", "official"):
+        selection = _select_flic(folder, protocol, split or "test")
+    elif protocol == "people":
+        split = split or "val"
+        selection = Selection(
+            people=read_people_folder(folder, split, min_torso_fraction=MIN_TORSO_FRACTION),
+            others=[],
+            description=f"people, {folder.name} {split}, crops from boxes, every labelled joint",
+        )
+    elif protocol == "crops":
+        if split is not None:
+            raise ConfigError(f"{folder}: a folder of crops names no splits. Leave --split out.")
+        selection = Selection(
+            people=[person for person in read_crop_folder(folder) if person.torso_px > 0],
+            others=[],
+            description=f"crops of {folder.name}, as they are",
+        )
+    else:
+        raise ConfigError(f"protocol: {protocol!r} is unknown.")
+    if not selection.people:
+        raise InputError(f"{folder}: nobody is in split {split!r} of the {protocol} protocol.")
+    return selection
 
 
-def _squash(joints_PJ2: FloatArray, people: Sequence[LabelledPerson]) -> FloatArray:
-    sizes = np.array([person.size_px for person in people], np.float32)
-    return (joints_PJ2 * (CROP_PX / sizes)[:, None, :]).astype(np.float32)
+def _select_flic(folder: Path, protocol: str, split: str) -> Selection:
+    everybody = read_flic(folder)
+    name = "split" if protocol == "supplied" else "official_split"
+    return Selection(
+        people=[person for person in everybody if getattr(person, name) == split],
+        others=[person for person in everybody if getattr(person, name) == "train"],
+        description=f"FLIC {protocol} {split}, ground-truth crops, person-centric",
+    )
+
+
+def _samples(estimator: PoseEstimator, selection: Selection) -> PoseSamples:
+    return PoseSamples(
+        found_PJ3=predict_people(estimator, selection.people),
+        true_PJ2=_labels(selection.people),
+        torso_P=_torsos(selection.people),
+        to_crop_P23=_to_crops(selection.people),
+        mean_pose_J2=_mean_pose(selection.others or selection.people),
+        groups=[person.group if person.official_split else "" for person in selection.people],
+    )
+
+
+def _jittered(estimator: PoseEstimator, people: Sequence[LabelledPerson]) -> PoseErrors:
+    found_PJ3 = predict_people(estimator, people, jitter_squares(people))
+    return PoseErrors.measure(found_PJ3[..., :2], _labels(people), _torsos(people))
+
+
+def _labels(people: Sequence[LabelledPerson]) -> FloatArray:
+    return np.stack([person.joints_J3[:, :2] for person in people])
+
+
+def _torsos(people: Sequence[LabelledPerson]) -> FloatArray:
+    return np.array([person.torso_px for person in people], np.float32)
+
+
+def _to_crops(people: Sequence[LabelledPerson]) -> FloatArray:
+    """Return the maps to 224-pixel crops; those of FLIC are squashed, as the seed measured."""
+    return np.stack(
+        [
+            np.diag([CROP_PX / person.size_px[0], CROP_PX / person.size_px[1], 1])[:2]
+            if person.swapped_colors
+            else square_to_crop(person.square, CROP_PX)
+            for person in people
+        ]
+    ).astype(np.float32)
+
+
+def _mean_pose(people: Sequence[LabelledPerson]) -> FloatArray:
+    mean_J2: FloatArray = np.nanmean(each_transformed(_labels(people), _to_crops(people)), axis=0)
+    return mean_J2

@@ -3,18 +3,18 @@
 ``FOLDER/reference_joints/<stem>.csv`` (``frame_index, x0..y1, j1x..j7y``) belongs to the video
 with that stem anywhere below ``FOLDER``.
 
-Shape letters: F frames, J joints.
+Shape letters: P all frames, F frames of one video, J joints.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from poseact.datasets.folders import read_table
 from poseact.errors import InputError
-from poseact.evaluation.pck import PoseErrors
+from poseact.evaluation.samples import CROP_PX, PoseSamples, each_transformed
 from poseact.geometry import (
     FloatArray,
     invert,
@@ -38,15 +38,15 @@ _BOX = ["x0", "y0", "x1", "y1"]
 _COORDINATES = [f"j{joint}{axis}" for joint in range(1, NUM_JOINTS + 1) for axis in "xy"]
 
 
-def evaluate_video_folder(estimator: PoseEstimator, folder: Path) -> dict[str, Any]:
-    """Measure a pose model on the reference joints of a folder of videos.
+def read_video_samples(estimator: PoseEstimator, folder: Path) -> PoseSamples:
+    """Run a pose model on the frames that a folder of videos has reference joints for.
 
     Args:
         estimator: The model.
         folder: Holds ``reference_joints/`` and, anywhere below, the videos.
 
     Returns:
-        Figures over all frames and, under ``videos``, PCK@0.2 of each; PCK in percent.
+        A sample for each frame, grouped by recording; the floor is the mean pose of them all.
 
     Raises:
         InputError: If there are no references, a video is missing or ambiguous, or a frame that
@@ -55,35 +55,53 @@ def evaluate_video_folder(estimator: PoseEstimator, folder: Path) -> dict[str, A
     tables = sorted((folder / "reference_joints").glob("*.csv"))
     if not tables:
         raise InputError(f"{folder / 'reference_joints'}: holds no CSV of reference joints.")
-    distances = {path.stem: _measure_video(estimator, folder, path) for path in tables}
-    everything = PoseErrors(distance_PJ=np.concatenate(list(distances.values())))
-    return {
-        "protocol": f"video, {len(tables)} recordings of {folder.name}, crops from boxes",
-        "num_people": len(everything.distance_PJ),
-        **everything.summary(),
-        "videos": {
-            stem: {"num_frames": len(distance_FJ), **PoseErrors(distance_PJ=distance_FJ).pck(0.2)}
-            for stem, distance_FJ in distances.items()
-        },
-    }
+    references = [read_table(path, ["frame_index", *_BOX, *_COORDINATES]) for path in tables]
+    found_PJ3 = np.concatenate(
+        [
+            _predict_video(estimator, _find_video(folder, path.stem), reference, path)
+            for path, reference in zip(tables, references, strict=True)
+        ]
+    )
+    everything = pd.concat(references)
+    true_PJ2 = everything[_COORDINATES].to_numpy(np.float32).reshape(-1, NUM_JOINTS, 2)
+    to_crop_P23 = np.stack(
+        [
+            square_to_crop(upper_body_square(box), CROP_PX)
+            for box in everything[_BOX].to_numpy().tolist()
+        ]
+    )
+    return PoseSamples(
+        found_PJ3=found_PJ3,
+        true_PJ2=true_PJ2,
+        torso_P=_torsos(true_PJ2),
+        to_crop_P23=to_crop_P23,
+        mean_pose_J2=each_transformed(true_PJ2, to_crop_P23).mean(axis=0),
+        groups=[
+            path.stem
+            for path, reference in zip(tables, references, strict=True)
+            for _ in range(len(reference))
+        ],
+    )
 
 
-def _measure_video(estimator: PoseEstimator, folder: Path, table: Path) -> FloatArray:
-    video = _find_video(folder, table.stem)
-    reference = read_table(table, ["frame_index", *_BOX, *_COORDINATES])
-    reference = reference.set_index("frame_index").sort_index()
-    true_FJ2 = reference[_COORDINATES].to_numpy(np.float32).reshape(-1, NUM_JOINTS, 2)
-    found_FJ2 = np.full_like(true_FJ2, np.inf)
+def _torsos(true_PJ2: FloatArray) -> FloatArray:
+    shoulders_P2 = true_PJ2[:, R_SHOULDER] - true_PJ2[:, L_SHOULDER]
+    return np.asarray(SHOULDERS_TO_TORSO * np.linalg.norm(shoulders_P2, axis=1), np.float32)
+
+
+def _predict_video(
+    estimator: PoseEstimator, video: Path, reference: pd.DataFrame, table: Path
+) -> FloatArray:
+    found_FJ3 = np.full((len(reference), NUM_JOINTS, 3), np.nan, np.float32)
+    row_of = {frame: row for row, frame in enumerate(reference["frame_index"])}
+    boxes_F4 = reference[_BOX].to_numpy(np.float32)
     for frame in _read_frames(video):
-        if frame.frame_index in reference.index:
-            row = reference.index.get_loc(frame.frame_index)
-            box = reference.iloc[row][_BOX].to_numpy(np.float32)
-            found_FJ2[row] = _predict_in_box(estimator, frame, box)
-    if np.isinf(found_FJ2).any():
-        raise InputError(f"{table}: names a frame that its video does not have.")
-    shoulders_F2 = true_FJ2[:, R_SHOULDER] - true_FJ2[:, L_SHOULDER]
-    torso_F = SHOULDERS_TO_TORSO * np.linalg.norm(shoulders_F2, axis=1)
-    return PoseErrors.measure(found_FJ2, true_FJ2, torso_F.astype(np.float32)).distance_PJ
+        row = row_of.get(frame.frame_index)
+        if row is not None:
+            found_FJ3[row] = _predict_in_box(estimator, frame, boxes_F4[row])
+    if np.isnan(found_FJ3).any():
+        raise InputError(f"{table}: names a frame that {video} does not have.")
+    return found_FJ3
 
 
 def _find_video(folder: Path, stem: str) -> Path:
@@ -101,5 +119,6 @@ def _read_frames(video: Path) -> Iterator[Frame]:
 def _predict_in_box(estimator: PoseEstimator, frame: Frame, box: FloatArray) -> FloatArray:
     matrix = square_to_crop(upper_body_square(box.tolist()), estimator.input_px)
     crop = warp_crop(frame.rgb_HWC, matrix, estimator.input_px)
-    joints_J3 = estimator.predict(crop[None])[0]
-    return transform_points(joints_J3[:, :2], invert(matrix))
+    joints_J3: FloatArray = estimator.predict(crop[None])[0]
+    joints_J3[:, :2] = transform_points(joints_J3[:, :2], invert(matrix))
+    return joints_J3

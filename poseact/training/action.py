@@ -1,8 +1,7 @@
 """Train the action model on Ray Train and write its bundle: `poseact train-action`."""
 
-import dataclasses
 import hashlib
-import shlex
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from poseact.training.action_steps import (
     train_epoch,
     training_poses,
 )
+from poseact.training.command import command_line
 from poseact.training.runner import run_training
 
 EPOCHS_PER_REPORT = 5
@@ -61,19 +61,16 @@ def train_action(config: TrainActionConfig) -> int:
     return 0
 
 
-def _run(config: TrainActionConfig, poses: ActionPoses) -> dict[str, Any]:
-    name = _run_name(config, poses)
-    folder = None if config.num_workers else config.storage / f"{name}-in-process"
-    result = run_training(
+def _run(config: TrainActionConfig, poses: ActionPoses) -> Mapping[str, Any]:
+    trained = run_training(
         _train_in_worker,
         # a few megabytes: workers need not see the data folder
-        {"config": config, "poses": poses, "in_process_folder": folder},
-        name=name,
+        {"config": config, "poses": poses},
+        name=_run_name(config, poses),
         storage=config.storage,
         num_workers=config.num_workers,
     )
-    assert result.checkpoint is not None  # noqa: S101 - the last epoch always reports one
-    return checkpoints.read_state(result.checkpoint)
+    return trained.state
 
 
 def _train_in_worker(loop_config: dict[str, Any]) -> None:
@@ -95,10 +92,6 @@ def _train_in_worker(loop_config: dict[str, Any]) -> None:
     optimizer = new_optimizer(net)
     first_epoch = _resume(net, optimizer, checkpoints.last_state(folder))
     model = ray.train.torch.prepare_model(net, move_to_device=False)
-    if first_epoch == config.epochs:  # a finished run, asked for once more, hands its result out
-        checkpoints.report(
-            {"epoch": first_epoch}, _state(net, optimizer, first_epoch, rank), folder
-        )
     for epoch in range(first_epoch, config.epochs):
         loss = train_epoch(model, optimizer, shard, recipe, epoch, rank=rank)
         if not _is_due(epoch + 1, config.epochs):
@@ -134,7 +127,7 @@ def _resume(net: ActionNet, optimizer: torch.optim.Optimizer, state: dict[str, A
     return int(state["epochs_done"])
 
 
-def _trained_net(state: dict[str, Any]) -> ActionNet:
+def _trained_net(state: Mapping[str, Any]) -> ActionNet:
     net = ActionNet(len(ACTIONS))
     net.load_state_dict(state["net"])
     return net
@@ -173,7 +166,7 @@ def _write(config: TrainActionConfig, bodies: Bodies, poses: ActionPoses, net: A
             },
         },
         "data_hash": _hash_poses(poses),
-        "command": _command_line(config),
+        "command": command_line("train-action", config),
         "seed": config.seed,
     }
     return write_bundle(config.out, manifest=manifest, tensors=net.state_dict())
@@ -187,15 +180,6 @@ def _hash_poses(poses: ActionPoses) -> str:
     digest = hashlib.sha256(poses.joints_NJ2.tobytes())
     digest.update(poses.labels_N.tobytes())
     return digest.hexdigest()[:12]
-
-
-def _command_line(config: TrainActionConfig) -> str:
-    words = ["poseact", "train-action"]
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if value != field.default:
-            words += [f"--{field.name.replace('_', '-')}", str(value)]
-    return shlex.join(words)
 
 
 def _print_data(bodies: Bodies, poses: ActionPoses) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 import ray.train
 import torch
-from ray.train import Checkpoint
+from ray.train import Checkpoint, Result
 
-from poseact.training.runner import CHECKPOINT
+STATE_FILE = "state.pt"
+"""File inside a checkpoint."""
 
 
 def report(
@@ -32,25 +33,32 @@ def report(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) if in_process_folder is None else in_process_folder
         folder.mkdir(parents=True, exist_ok=True)
-        torch.save(state, folder / f"{CHECKPOINT}.new")
-        (folder / f"{CHECKPOINT}.new").replace(folder / CHECKPOINT)
+        torch.save(state, folder / f"{STATE_FILE}.new")
+        (folder / f"{STATE_FILE}.new").replace(folder / STATE_FILE)
         ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder))
 
 
 def last_state(in_process_folder: Path | None) -> dict[str, Any] | None:
-    """Return the state to go on from, None at the start of a run."""
+    """Return the state that a loop goes on from, None at the start of a run."""
     if in_process_folder is None:
         checkpoint = ray.train.get_checkpoint()
-        return None if checkpoint is None else read_state(checkpoint)
-    if not (in_process_folder / CHECKPOINT).exists():
+        return None if checkpoint is None else _read(checkpoint)
+    if not (in_process_folder / STATE_FILE).exists():
         return None
-    return read_state(Checkpoint.from_directory(in_process_folder))
+    return _read(Checkpoint.from_directory(in_process_folder))
 
 
-def read_state(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return the state that a checkpoint holds, on the CPU."""
+def final_state(result: Result, in_process_folder: Path | None) -> dict[str, Any]:
+    """Return the last state of a run that ended."""
+    if in_process_folder is not None:
+        return _read(Checkpoint.from_directory(in_process_folder))
+    assert result.checkpoint is not None  # noqa: S101 - the last epoch always reports one
+    return _read(result.checkpoint)
+
+
+def _read(checkpoint: Checkpoint) -> dict[str, Any]:
     with checkpoint.as_directory() as folder:
         state: dict[str, Any] = torch.load(
-            Path(folder) / CHECKPOINT, map_location="cpu", weights_only=True
+            Path(folder) / STATE_FILE, map_location="cpu", weights_only=True
         )
     return state

@@ -81,3 +81,7 @@ class TrainPoseConfig:
             raise ConfigError(f"rendered must be at least 0, got {self.rendered}")
         if self.validation_films < 1:
             raise ConfigError(f"validation_films must be at least 1, got {self.validation_films}")
+
+    def absolute(self) -> "TrainPoseConfig":
+        """Return the same settings for processes that run in another folder."""
+        return dataclasses.replace(self, data=tuple(path.absolute() for path in self.data))

@@ -3,10 +3,8 @@
 import dataclasses
 import hashlib
 import json
-import shlex
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from poseact.models.pose import PoseNet
 from poseact.models.runtime import PoseEstimator
 from poseact.skeleton import JOINTS
 from poseact.training import checkpoints
+from poseact.training.command import command_line
 from poseact.training.config import TrainPoseConfig
 from poseact.training.pose_step import PoseTraining, Shard
 from poseact.training.runner import run_training
@@ -57,23 +56,20 @@ def train_pose(config: TrainPoseConfig) -> int:
     """
     people = read_people(config)
     print(f"{len(people.train)} people to learn from, {len(people.validation)} to watch progress")
-    name = run_name(config, people.train)
-    folder = None if config.num_workers else config.storage / name
-    result = run_training(
+    trained = run_training(
         _worker,
-        {"config": config, "in_process_folder": folder},
-        name=name,
+        {"config": config.absolute()},
+        name=run_name(config, people.train),
         storage=config.storage,
         num_workers=config.num_workers,
         threads_per_worker=config.threads_per_worker,
         use_gpu=config.use_gpu,
     )
-    assert result.checkpoint is not None  # noqa: S101 - the last epoch always reports one
     num_people = len(people.train) + config.rendered
     training = PoseTraining(config, num_people, device=torch.device("cpu"), shard=Shard())
-    training.load_state_dict(checkpoints.read_state(result.checkpoint))
+    training.load_state_dict(trained.state)
     net = training.averaged.eval()
-    bundle = _write(config, net, people, result.metrics or {})
+    bundle = _write(config, net, people, trained.metrics)
     print(f"wrote {bundle.path} ({bundle.model_id})")
     return 0
 
@@ -147,10 +143,6 @@ def _worker(loop_config: dict[str, Any]) -> None:
     shard = Shard(rank=context.get_world_rank(), world_size=context.get_world_size())
     torch.set_num_threads(config.threads_per_worker)
     people = read_people(config)
-    canvases = concatenate(
-        draw_canvases(shard.of(people.train)),
-        render_canvases(config.rendered // shard.world_size, seed=config.seed + shard.rank),
-    )
     training = PoseTraining(
         config,
         len(people.train) + config.rendered,
@@ -159,6 +151,12 @@ def _worker(loop_config: dict[str, Any]) -> None:
         wrap=ray.train.torch.prepare_model,
     )
     first_epoch = _resume(training, checkpoints.last_state(folder))
+    if first_epoch == config.epochs:
+        return
+    canvases = concatenate(
+        draw_canvases(shard.of(people.train)),
+        render_canvases(config.rendered // shard.world_size, seed=config.seed + shard.rank),
+    )
     for epoch in range(first_epoch, config.epochs):
         started = time.monotonic()
         metrics = {"epoch": epoch + 1, "loss": training.run_epoch(canvases, epoch)}
@@ -193,7 +191,7 @@ def _progress(training: PoseTraining, people: Sequence[LabelledPerson]) -> dict[
 
 
 def _write(
-    config: TrainPoseConfig, net: PoseNet, people: PosePeople, progress: dict[str, Any]
+    config: TrainPoseConfig, net: PoseNet, people: PosePeople, progress: Mapping[str, Any]
 ) -> Bundle:
     manifest = {
         "kind": "pose",
@@ -201,14 +199,14 @@ def _write(
         "architecture": dataclasses.asdict(net.architecture),
         "joints": list(JOINTS),
         "normalization": "(rgb - 114) / 64",
-        "command": shlex.join(["poseact", *sys.argv[1:]]),
+        "command": command_line("train-pose", config),
         "seed": config.seed,
         "epochs": config.epochs,
         "num_people": len(people.train),
         "num_rendered": config.rendered,
         "data_hash": data_hash(people.train),
         "validation_films": sorted({person.group for person in people.validation}),
-        "last_epoch": progress,
+        "last_epoch": dict(progress),
         "metrics": measure_unseen(PoseEstimator.from_net(net), config),
     }
     halves = {
@@ -224,11 +222,13 @@ def measure_unseen(estimator: PoseEstimator, config: TrainPoseConfig) -> list[di
     if config.flic_train != "both":
         flic_protocols = [config.flic_train]
     protocols = {"people": ["people"], "supplied": flic_protocols, "official": flic_protocols}
-    return [
+    reports = [
         evaluate_protocol(estimator, folder, protocol)
         for folder in config.data
         for protocol in protocols.get(guess_protocol(folder), [])
     ]
+    per_group = "groups"  # long; `poseact evaluate-pose` prints it
+    return [{k: v for k, v in report.items() if k != per_group} for report in reports]
 
 
 def _digest(text: str) -> str:

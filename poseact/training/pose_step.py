@@ -1,7 +1,7 @@
 """What one pose-training worker does, without Ray: model, optimiser, moving average, epochs."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -109,7 +109,7 @@ class PoseTraining:
             "schedule": self._schedule.state_dict(),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from the state of an earlier run."""
         self._net.load_state_dict(state["net"])
         self._average.load_state_dict(state["average"])

@@ -1,23 +1,33 @@
 """How any training loop runs on Ray Train: workers, checkpoints, resume, failures."""
 
 import contextlib
+import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import ray.train
-from ray.train import CheckpointConfig, FailureConfig, Result, RunConfig, ScalingConfig
+from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
 from poseact.errors import ConfigError
 from poseact.ray_session import ray_session
-
-CHECKPOINT = "state.pt"
-"""File inside a checkpoint."""
+from poseact.training import checkpoints
 
 MAX_FAILURES = 3
 """Times that dead workers are started again, from the last checkpoint."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a training run ends with."""
+
+    state: Mapping[str, Any]
+    """The last state that the loop reported."""
+
+    metrics: Mapping[str, Any]
+    """The last figures that it reported; empty if there was nothing left to train."""
 
 
 def run_training(  # noqa: PLR0913 - what Ray Train needs to be told
@@ -29,33 +39,36 @@ def run_training(  # noqa: PLR0913 - what Ray Train needs to be told
     num_workers: int,
     threads_per_worker: int = 1,
     use_gpu: bool = False,
-) -> Result:
+) -> Trained:
     """Run a training loop on Ray Train and wait for it.
 
-    The loop goes on from ``ray.train.get_checkpoint()``: a second call with the same name and
-    storage resumes, also after a crash.
+    The loop goes on from ``checkpoints.last_state`` and reports by ``checkpoints.report``: a second
+    call with the same name and storage resumes, also after a crash.
 
     Args:
-        loop: Runs in every worker with ``loop_config``.
-        loop_config: Plain values.
+        loop: Runs in every worker with ``loop_config`` and an ``in_process_folder``, which it
+            hands to ``checkpoints``.
+        loop_config: What the loop needs; paths absolute.
         name: Name of the run, a folder below ``storage``.
         storage: Folder for checkpoints that every node can reach.
-        num_workers: Worker processes; 0 runs the loop in this process.
+        num_workers: Worker processes; 0 runs the loop in this process, without a cluster.
         threads_per_worker: CPU cores reserved for, and used by, each worker.
         use_gpu: Whether each worker gets a GPU.
 
     Returns:
-        Last metrics and checkpoint.
+        What the run ended with.
 
     Raises:
         ConfigError: If a GPU is asked for and the cluster has none.
     """
+    storage = storage.absolute()
+    in_process_folder = None if num_workers else storage / f"{name}-in-process"
     with ray_session() if num_workers else contextlib.nullcontext():
-        if use_gpu and not ray.cluster_resources().get("GPU"):
+        if num_workers and use_gpu and not ray.cluster_resources().get("GPU"):
             raise ConfigError("use_gpu: the cluster has no GPU. Leave --use-gpu out.")
-        trainer = TorchTrainer(
+        result = TorchTrainer(
             loop,
-            train_loop_config=loop_config,
+            train_loop_config={**loop_config, "in_process_folder": in_process_folder},
             scaling_config=ScalingConfig(
                 num_workers=num_workers,
                 use_gpu=use_gpu,
@@ -63,9 +76,10 @@ def run_training(  # noqa: PLR0913 - what Ray Train needs to be told
             ),
             run_config=RunConfig(
                 name=name,
-                storage_path=os.fspath(storage.resolve()),
+                storage_path=os.fspath(storage),
                 failure_config=FailureConfig(max_failures=MAX_FAILURES),
                 checkpoint_config=CheckpointConfig(num_to_keep=2),
             ),
-        )
-        return trainer.fit()
+        ).fit()
+        state = checkpoints.final_state(result, in_process_folder)
+    return Trained(state=state, metrics=result.metrics or {})

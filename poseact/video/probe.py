@@ -123,9 +123,6 @@ def video_id_of(uri: str) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
-_video_id = video_id_of  # until analysis/plan.py imports the public name
-
-
 @lru_cache(maxsize=1)  # a plan asks for the table right after the probe: read the file once
 def _scan(uri: str, video_id: str) -> tuple[VideoInfo, FrameTable]:
     with open_video(uri) as (container, stream):

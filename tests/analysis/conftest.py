@@ -76,7 +76,7 @@ def make_config(models, tmp_path):
             "pose_model": models.pose,
             "action_model": models.action,
             "min_pose_confidence": 0.0,
-            "rules": SegmentRules(on=0.35, off=0.3),
+            "rules": SegmentRules(on=0.3, off=0.25),
             "chunk_mib": 1,
         }
         return AnalyzeConfig(videos=tuple(map(str, videos)), **{**settings, **changes})

@@ -98,6 +98,7 @@ def finalize_rows(uri, tmp_path):
             receipt = Receipt(
                 chunk_id=chunk.chunk_id,
                 video_id=chunk.video_id,
+                uri=chunk.uri,
                 num_planned=chunk.num_frames,
                 num_frames=len({row[0] for row in mine}),
                 last_good_pts_s=mine[-1][0] / 10 if mine else None,

@@ -29,9 +29,7 @@ def table_bytes(out):
 def watch_chunks(config, chunks):
     """Do what the workers do, in this process."""
     pose, action = load_pose(config.pose_model, "cpu"), load_action(config.action_model)
-    run = open_run(
-        config, pose_id=pose.model_id, action_id=action.model_id, actions=action.classes
-    )
+    run = open_run(config, pose_id=pose.model_id, action_id=action.model_id, actions=action.classes)
     watch = Watch(
         load_pose=lambda: pose,
         load_action=lambda: action,
@@ -184,3 +182,22 @@ def test_what_is_wrong_is_found_before_any_work(make_video, make_config, models,
         analyze(make_config(path, pose_model=models.action))
 
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("blocked", ["a part", "a table"])
+def test_a_result_that_cannot_be_written_is_one_clear_line(
+    blocked, make_video, make_config, ray_cluster
+):
+    path = make_video(num_frames=10)
+    config = make_config(path)
+    if blocked == "a part":
+        chunk = make_plan([str(path)], chunk_bytes=CHUNK_BYTES).videos[0].chunks[0]
+        (config.out / "work" / "parts" / f"{chunk.chunk_id}.parquet").mkdir(parents=True)
+    else:
+        config.out.mkdir()
+        (config.out / "timeline").write_text("")
+
+    with pytest.raises(OutputError, match="cannot be written") as caught:
+        analyze(config)
+
+    assert len(str(caught.value).splitlines()) == 1

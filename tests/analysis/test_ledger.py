@@ -33,7 +33,9 @@ def test_a_plan_comes_back_as_it_was(work, planned):
 
 
 def test_a_chunk_is_done_once_it_has_a_receipt(work):
-    receipt = Receipt(chunk_id="v-0", video_id="v", num_planned=3, error="é", last_good_pts_s=0.1)
+    receipt = Receipt(
+        chunk_id="v-0", video_id="v", uri="v", num_planned=3, error="é", last_good_pts_s=0.1
+    )
 
     assert not work.is_done("v-0")
     work.save_receipt(receipt)
@@ -65,7 +67,7 @@ def test_a_finished_video_leaves_nothing_behind(work, planned):
     work.save_plan(planned)
     work.count_attempt(chunk.chunk_id, "decode")
     work.write_part(chunk.chunk_id, People.from_tables([], num_actions=3).to_table())
-    work.save_receipt(Receipt(chunk_id=chunk.chunk_id, video_id="v", num_planned=0))
+    work.save_receipt(Receipt(chunk_id=chunk.chunk_id, video_id="v", uri="v", num_planned=0))
 
     work.forget(planned)
     assert files(work) == []

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from poseact.evaluation.pck import PoseErrors, coordinate_errors, observer_centric
+from poseact.evaluation.pck import PoseErrors, coordinate_errors, observer_centric, swap_rate
 from poseact.skeleton import HEAD, L_SHOULDER, L_WRIST, R_SHOULDER, R_WRIST
 
 
@@ -79,5 +79,13 @@ def test_coordinate_errors_by_hand():
     assert errors["mean_error_px"] == pytest.approx(5 / 14)
     assert errors["median_error_px"] == 0
     assert errors["mse_px2"] == pytest.approx(25 / 28)
-    # only the first joint's two numbers miss anything: 9/2 and 16/2 of a variance of 25
-    assert errors["r2"] == pytest.approx((12 + (1 - 4.5 / 25) + (1 - 8 / 25)) / 14)
+    assert errors["r2"] == pytest.approx(1 - (25 / 28) / 25)
+
+
+def test_a_person_who_fits_better_mirrored_counts_as_swapped():
+    rng = np.random.default_rng(0)
+    true = rng.uniform(0, 100, (4, 7, 2)).astype(np.float32)
+    found = true.copy()
+    found[0] = found[0, ::-1]
+
+    assert swap_rate(found, true) == 25

@@ -78,13 +78,15 @@ def test_the_video_protocol_crops_boxes_and_matches_frames_by_index(tmp_path):
     report = evaluate_protocol(bright_spot_finder(), tmp_path, guess_protocol(tmp_path))
 
     assert report["num_people"] == 2
-    assert report["videos"]["spot"]["head"] == 100
+    assert report["groups"]["spot"]["head"] == 100
     assert report["pck"]["0.05"]["head"] == 100
 
 
 def test_a_video_that_is_missing_is_named(tmp_path):
     (tmp_path / "reference_joints").mkdir()
-    (tmp_path / "reference_joints" / "lost.csv").write_text("frame_index\n")
+    columns = ["frame_index", "x0", "y0", "x1", "y1"]
+    columns += [f"j{joint}{axis}" for joint in range(1, 8) for axis in "xy"]
+    (tmp_path / "reference_joints" / "lost.csv").write_text(",".join(columns) + "\n")
 
     with pytest.raises(InputError, match="lost"):
         evaluate_protocol(bright_spot_finder(), tmp_path, "video")

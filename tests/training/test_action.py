@@ -181,7 +181,7 @@ def test_training_writes_a_bundle_that_says_how_it_came_to_be(folder, tmp_path, 
     assert manifest["classes"] == list(ACTIONS)
     assert "generated on bodies of FLIC" in manifest["training_data"]
     assert manifest["held_out_films"] == choose_films(settings, 1, seed=0)
-    assert manifest["metrics"]["held_out_films"]["num_poses"] == 5 * 20 + 20
+    assert manifest["metrics"]["held_out_films"]["num_poses"] == 20 + 2 * 3 * 20
     assert f"--data {folder}" in manifest["command"]
     first_id = load_action(tmp_path / "bundle").model_id
 
