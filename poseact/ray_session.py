@@ -17,10 +17,14 @@ START_TIMEOUT_S = "120"
 
 
 @contextlib.contextmanager
-def ray_session() -> Iterator[None]:
+def ray_session(*, dashboard: bool = False) -> Iterator[None]:
     """Use the cluster at ``RAY_ADDRESS``, or a Ray on this machine that ends with the block.
 
     A Ray that this process already uses is kept as it is.
+
+    Args:
+        dashboard: Start a local Ray with its dashboard, whose interface Ray Train asks about its
+            workers.
 
     Raises:
         ConfigError: If ``RAY_ADDRESS`` names a cluster that does not answer.
@@ -36,8 +40,8 @@ def ray_session() -> Iterator[None]:
     try:
         ray.init(
             address=address,
-            logging_level=logging.WARNING,
-            include_dashboard=False if is_own else None,
+            logging_level=logging.ERROR,
+            include_dashboard=dashboard if is_own else None,
             object_store_memory=OBJECT_STORE_BYTES if is_own else None,
         )
     except Exception as error:  # Ray has no class of its own for not being able to start

@@ -30,8 +30,9 @@ class AnalyzeConfig:
     rules: SegmentRules = dataclasses.field(default_factory=SegmentRules)
     """What turns scores into segments."""
 
-    min_pose_confidence: float = 0.2
-    """Mean joint confidence, in 0..1, below which a frame shows nobody."""
+    min_pose_confidence: float = 0.4
+    """Mean joint confidence, in 0..1, below which a frame shows nobody. At 0.4 the shipped model
+    passes over 9 of 10 pictures that are empty, and no person of the video protocol."""
 
     limit: int | None = None
     """Analyse the first so many videos only."""

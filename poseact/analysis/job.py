@@ -225,6 +225,7 @@ def _quiet_context() -> DataContext:
     context = DataContext.get_current().copy()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    context.raise_original_map_exception = True  # the error of a worker, not its print-out
     return context
 
 

@@ -63,7 +63,7 @@ def run_training(  # noqa: PLR0913 - what Ray Train needs to be told
     """
     storage = storage.absolute()
     in_process_folder = None if num_workers else storage / f"{name}-in-process"
-    with ray_session() if num_workers else contextlib.nullcontext():
+    with ray_session(dashboard=True) if num_workers else contextlib.nullcontext():
         if num_workers and use_gpu and not ray.cluster_resources().get("GPU"):
             raise ConfigError("use_gpu: the cluster has no GPU. Leave --use-gpu out.")
         result = TorchTrainer(
