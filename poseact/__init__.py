@@ -1,6 +1,7 @@
 """Who did what, and when, in recorded video: action timelines and the segments worth a look."""
 
 import importlib
+import os
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
         read_verdicts,
         read_videos,
     )
+
+# `uv run` would make Ray start each worker through another `uv run`. Ray reads this when it is
+# imported, which whoever uses this package does later.
+os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
 
 __all__ = ["__version__", "read_segments", "read_timeline", "read_verdicts", "read_videos"]
 

@@ -12,9 +12,6 @@ from poseact.errors import ConfigError
 OBJECT_STORE_BYTES = 1 << 30
 """Object store of a local Ray: enough for the chunks in flight, small enough for a laptop."""
 
-START_TIMEOUT_S = "120"
-"""Ray gives up after 30 s, which a busy machine needs."""
-
 
 @contextlib.contextmanager
 def ray_session(*, dashboard: bool = False) -> Iterator[None]:
@@ -32,9 +29,6 @@ def ray_session(*, dashboard: bool = False) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    # `uv run` would otherwise make every worker start through `uv run` again.
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", START_TIMEOUT_S)
     address = os.environ.get("RAY_ADDRESS", "local")
     is_own = address == "local"
     try:

@@ -267,4 +267,5 @@ def _own_error(error: BaseException) -> PoseactError | None:
         # Ray's wrapper is also an instance of what it wraps, but prints the worker's traceback
         own = cause if isinstance(cause, PoseactError) else own
         cause = getattr(cause, "cause", None) or cause.__cause__
-    return own
+    # Ray Data adds lines on its retries to the message
+    return own and type(own)(str(own).partition("\n")[0])

@@ -6,10 +6,10 @@ import json
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from poseact import __version__
 from poseact.analysis.config import AnalyzeConfig
 from poseact.analysis.ledger import Work, write_text
 from poseact.errors import ConfigError
@@ -102,7 +102,7 @@ def _new_record(
 ) -> dict[str, Any]:
     return {
         "run_id": f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}",
-        "poseact_version": metadata.version("poseact"),
+        "poseact_version": __version__,
         "config_hash": _hash(decisive),
         "decisive": decisive,
         "actions": actions,

@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from poseact import __version__
 from poseact.errors import BundleError, OutputError
 
 SHIPPED = Path(__file__).parent.parent / "weights"
@@ -112,7 +112,7 @@ def write_bundle(
         files[ONNX] = onnx
     full = {
         **manifest,
-        "package_version": metadata.version("poseact"),
+        "package_version": __version__,
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }
     try:
