@@ -20,9 +20,14 @@ stop_timeout_s=20
 # A process id may belong to somebody else by now; its command line names the folder.
 running() { [ -f "$pid_file" ] && ps -ww -o args= -p "$(cat "$pid_file")" | grep -qF -e "--temp-dir=$ray_folder"; }
 
-# End what is left of the head's session.
+# End what is left of the head's session, and wait until it is gone. Some of Ray's services leave
+# the group; all name the folder.
 sweep() {
   kill -KILL -- "-$(cat "$pid_file")" 2>/dev/null || true
+  for ((waited = 0; waited < stop_timeout_s; waited++)); do
+    pkill -KILL -f -- "$ray_folder/" || break
+    sleep 1
+  done
   rm -f "$pid_file"
 }
 

@@ -71,12 +71,12 @@ def decode(batch: Batch, *, work: Work) -> Batch:
     """
     started = time.perf_counter()
     chunk = chunk_from_json(json.loads(str(batch["chunk"][0])))
+    failure = _quarantine(work, chunk.chunk_id, "decode", chunk.uri)
     frames_THWC = np.empty((chunk.num_frames, chunk.height, chunk.width, 3), np.uint8)
     frame_index: list[int] = []
     pts_s: list[float] = []
     last_good_s = None
     frames = decode_chunk(chunk)
-    failure = _quarantine(work, chunk.chunk_id, "decode", chunk.uri)
     try:
         for frame in () if failure else frames:
             frames_THWC[len(pts_s)] = frame.rgb_HWC
