@@ -23,8 +23,10 @@ def test_the_action_of_a_test_picture_is_named_and_its_joints_drawn(
     assert (drawn != original).any()
 
 
-def test_a_file_that_is_no_picture_is_named(tmp_path):
-    (tmp_path / "a.jpg").write_text("text")
+@pytest.mark.parametrize("content", [None, "", "text"], ids=["missing", "empty", "text"])
+def test_a_file_that_is_no_picture_is_named(tmp_path, content):
+    if content is not None:
+        (tmp_path / "a.jpg").write_text(content)
 
     with pytest.raises(InputError, match=r"a\.jpg"):
         predict(PredictConfig(images=(tmp_path / "a.jpg",), out=tmp_path))

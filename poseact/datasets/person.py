@@ -80,9 +80,13 @@ def read_picture(person: LabelledPerson) -> ImageArray:
 
 def read_rgb(path: Path) -> ImageArray:
     """Read a picture as (H, W, 3) uint8 RGB; InputError if that is not possible."""
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    try:
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
+    bgr = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     if bgr is None:
-        raise InputError(f"{path}: is missing or not a picture that OpenCV can read.")
+        raise InputError(f"{path}: is no picture that OpenCV can read, such as JPEG or PNG.")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
