@@ -228,6 +228,7 @@ def _compress(rgb_BCHW: Tensor, jitter: Jitter, dice: _Dice) -> Tensor:
     if len(rows):
         quality = int(dice.uniform(15, 70)[0])
         files = encode_jpeg(list(rgb_BCHW[rows].to(torch.uint8)), quality)
-        pictures = decode_jpeg(files, mode=ImageReadMode.RGB, device=rgb_BCHW.device)
+        in_memory = [file.cpu() for file in files]  # a GPU decodes, too, from the host's memory
+        pictures = decode_jpeg(in_memory, mode=ImageReadMode.RGB, device=rgb_BCHW.device)
         rgb_BCHW[rows] = torch.stack(pictures).float()
     return rgb_BCHW

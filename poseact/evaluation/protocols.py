@@ -63,7 +63,7 @@ def guess_protocol(folder: Path) -> str:
     for mark, protocol in MARKS.items():
         if (folder / mark).exists():
             return protocol
-    raise InputError(f"{folder}: has none of {', '.join(MARKS)}, so it is no data to measure on.")
+    raise InputError(f"{folder}: has none of {', '.join(MARKS)}: its layout is unknown.")
 
 
 def evaluate_protocol(

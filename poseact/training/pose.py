@@ -51,10 +51,16 @@ def train_pose(config: TrainPoseConfig) -> int:
     """Fit the pose model, write the bundle, measure it; return the exit code.
 
     Raises:
-        InputError: If a folder cannot be read.
+        InputError: If a folder cannot be read, or holds too few people for a step.
         OutputError: If the bundle cannot be written.
     """
     people = read_people(config)
+    num_people = len(people.train) + config.rendered
+    if num_people < config.batch_size:
+        raise InputError(
+            f"{', '.join(map(str, config.data))}: {num_people} people to learn from, fewer than "
+            f"the {config.batch_size} of one step. Add data, or lower --batch-size."
+        )
     print(f"{len(people.train)} people to learn from, {len(people.validation)} to watch progress")
     trained = run_training(
         _worker,
@@ -65,7 +71,6 @@ def train_pose(config: TrainPoseConfig) -> int:
         threads_per_worker=config.threads_per_worker,
         use_gpu=config.use_gpu,
     )
-    num_people = len(people.train) + config.rendered
     training = PoseTraining(config, num_people, device=torch.device("cpu"), shard=Shard())
     training.load_state_dict(trained.state)
     net = training.averaged.eval()
@@ -79,7 +84,7 @@ def read_people(config: TrainPoseConfig) -> PosePeople:
 
     Returns:
         People in a fixed order; the first ``validation_films`` films by hash of their name are
-        held out.
+        held out. Without FLIC nobody is, and progress is told by the loss alone.
     """
     everybody = [person for folder in config.data for person in _read_folder(folder, config)]
     films = {person.group for person in everybody if person.official_split}
@@ -182,6 +187,8 @@ def _resume(training: PoseTraining, state: dict[str, Any] | None) -> int:
 
 
 def _progress(training: PoseTraining, people: Sequence[LabelledPerson]) -> dict[str, float]:
+    if not people:
+        return {}
     net = training.averaged.eval()
     found_PJ3 = predict_people(PoseEstimator.from_net(net), people)
     true_PJ2 = np.stack([person.joints_J3[:, :2] for person in people])

@@ -100,7 +100,7 @@ def test_crops_have_no_splits(tmp_path):
 
 
 def test_a_folder_of_no_known_layout_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no data to measure on"):
+    with pytest.raises(InputError, match="layout"):
         guess_protocol(tmp_path)
 
 

@@ -71,6 +71,23 @@ def test_a_split_can_be_chosen_for_comparison(config):
     assert {p.split for p in supplied.train} == {"train"}
 
 
+def test_too_few_people_for_a_step_is_an_input_error(config):
+    with pytest.raises(InputError, match="lower --batch-size"):
+        train_pose(dataclasses.replace(config, batch_size=64))
+
+
+def test_people_without_films_are_learned_from_too(config, tmp_path):
+    rgb, joints, _ = render_training_person(np.random.default_rng(0), 224)
+    (tmp_path / "crops").mkdir()
+    cv2.imwrite(str(tmp_path / "crops" / "a.png"), rgb)
+    columns = ",".join(f"j{joint}{axis}" for joint in range(1, 8) for axis in "xy")
+    numbers = ",".join(str(value) for value in joints[:, :2].ravel())
+    (tmp_path / "crops" / "joints.csv").write_text(f"file,{columns}\na.png,{numbers}\n")
+
+    assert train_pose(dataclasses.replace(config, data=(tmp_path / "crops",), epochs=1)) == 0
+    assert load_pose(config.out).predict(np.zeros((1, 160, 160, 3), np.uint8)).shape == (1, 7, 3)
+
+
 def test_reference_joints_are_never_learned_from(config, tmp_path):
     (tmp_path / "videos" / "reference_joints").mkdir(parents=True)
 
