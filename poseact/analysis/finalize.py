@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from poseact.analysis.ledger import PlannedVideo, Receipt
+from poseact.analysis.ledger import PlannedVideo
 from poseact.analysis.outcome import VideoOutcome, video_row
 from poseact.analysis.people import People, list_column
 from poseact.analysis.run import Run
@@ -78,7 +78,7 @@ def finalize(video: PlannedVideo, run: Run) -> VideoOutcome:
         num_people=_num_tracks(track_N),
         segments=Counter(segment.action for _, segment in segments),
         peaks=_peaks(people, run.actions),
-        stage_s={**_stage_s(receipts), "finalize": time.perf_counter() - started},
+        finalize_s=time.perf_counter() - started,
     )
 
 
@@ -234,8 +234,3 @@ def _peaks(people: People, actions: Sequence[str]) -> dict[str, float]:
         return {}
     peaks = dict(zip(actions, scores_NA.max(axis=0).tolist(), strict=True))
     return {action: peak for action, peak in peaks.items() if action not in NO_ACTION}
-
-
-def _stage_s(receipts: Sequence[Receipt]) -> dict[str, float]:
-    stages = ("decode", "pose", "action", "commit")
-    return {stage: sum(getattr(r, f"{stage}_s") for r in receipts) for stage in stages}

@@ -145,15 +145,17 @@ def _analyze(
     with ray_session():
         _require_shared(run)
         begun = time.perf_counter()
-        outcomes = _watch_and_finalize(plan, config, run)
+        receipts, outcomes = _watch_and_finalize(plan, config, run)
         elapsed_s = time.perf_counter() - begun
     rows = [*other_rows, *(outcome.row for outcome in outcomes)]
     startup_s = begun - started
-    print(summary(outcomes, rows, run, startup_s=startup_s, elapsed_s=elapsed_s))
+    print(summary(receipts, outcomes, rows, run, startup_s=startup_s, elapsed_s=elapsed_s))
     return rows
 
 
-def _watch_and_finalize(plan: Plan, config: AnalyzeConfig, run: Run) -> list[VideoOutcome]:
+def _watch_and_finalize(
+    plan: Plan, config: AnalyzeConfig, run: Run
+) -> tuple[list[Receipt], list[VideoOutcome]]:
     """Analyse the chunks that have no receipt yet, and finalize each video after its last one."""
     chunks = [chunk for video in plan.videos for chunk in video.chunks]
     pending = [chunk for chunk in chunks if not run.work.is_done(chunk.chunk_id)]
@@ -165,21 +167,25 @@ def _watch_and_finalize(plan: Plan, config: AnalyzeConfig, run: Run) -> list[Vid
     videos = {video.info.video_id: video for video in plan.videos}
     results = [finalize_video.remote(v, run) for id_, v in videos.items() if not left[id_]]
     progress = Progress.of(pending, plan)
+    receipts = []
     try:
         for receipt in _receipts(pending, config, run.work, pools):
+            receipts.append(receipt)
             progress.advance(receipt.num_planned)
             left[receipt.video_id] -= 1
             if not left[receipt.video_id]:
                 results.append(finalize_video.remote(videos[receipt.video_id], run))
         outcomes: list[VideoOutcome] = ray.get(results)
     except KeyboardInterrupt:
-        run.work.forgive(chunk.chunk_id for chunk in pending)
+        for chunk in pending:
+            run.work.forget_attempts(chunk.chunk_id, "decode")
+            run.work.forget_attempts(chunk.chunk_id, "watch")
         raise
     except RayError as error:
         raise _own_error(error) or error from error
     finally:
         progress.close()
-    return outcomes
+    return receipts, outcomes
 
 
 def _receipts(

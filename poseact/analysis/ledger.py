@@ -1,7 +1,7 @@
 """What is planned, tried and done: the ``work`` folder of a run.
 
     work/manifest/<video_id>.json   a video and its chunks, as planned
-    work/attempts/<chunk>.<stage>   one byte per start of a stage on a chunk
+    work/attempts/<chunk>.<stage>   one byte per start of a stage that did not come to its end
     work/parts/<chunk_id>.parquet   the people of one chunk
     work/receipts/<chunk_id>.json   the chunk is done, well or badly
 
@@ -13,7 +13,7 @@ import dataclasses
 import json
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -26,9 +26,6 @@ from poseact.errors import OutputError
 from poseact.timeline.tables import write_table
 from poseact.video.chunks import Chunk
 from poseact.video.probe import VideoInfo
-
-STAGES = ("decode", "watch")
-"""Stages that can take their worker down with them, and so count their attempts."""
 
 MAX_ATTEMPTS = 3
 """Starts of a stage on a chunk; one that killed its worker so often is set aside."""
@@ -127,11 +124,9 @@ class Work:
         except OSError as error:
             raise cannot_write(path, error) from error
 
-    def forgive(self, chunk_ids: Iterable[str]) -> None:
-        """Forget the attempts on chunks: it was not they that ended the run."""
-        for chunk_id in chunk_ids:
-            for stage in STAGES:
-                (self.root / "attempts" / f"{chunk_id}.{stage}").unlink(missing_ok=True)
+    def forget_attempts(self, chunk_id: str, stage: str) -> None:
+        """Take back all attempts: the stage came to an end, or was ended by no fault of its own."""
+        (self.root / "attempts" / f"{chunk_id}.{stage}").unlink(missing_ok=True)
 
     def write_part(self, chunk_id: str, people: pa.Table) -> None:
         """Store the people of one chunk."""
@@ -158,7 +153,6 @@ class Work:
         for chunk in video.chunks:
             self._part(chunk.chunk_id).unlink(missing_ok=True)
             self._receipt(chunk.chunk_id).unlink(missing_ok=True)
-        self.forgive(chunk.chunk_id for chunk in video.chunks)
         self._manifest(video.info.video_id).unlink(missing_ok=True)
 
     def remove_if_done(self) -> None:

@@ -25,8 +25,8 @@ class VideoOutcome:
     peaks: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """Highest score of each action that can make a segment; empty if nobody was seen."""
 
-    stage_s: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    """Seconds spent in each stage."""
+    finalize_s: float = 0.0
+    """Seconds that its tables took."""
 
 
 def video_row(video: PlannedVideo, receipts: Sequence[Receipt], run_id: str) -> dict[str, Any]:

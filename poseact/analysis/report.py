@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from poseact.analysis.ledger import Receipt
 from poseact.analysis.outcome import VideoOutcome
 from poseact.analysis.plan import Plan
 from poseact.analysis.run import Run
@@ -104,7 +105,8 @@ def progress_line(done: int, total: int, speed: float, eta_s: float) -> str:
     )
 
 
-def summary(
+def summary(  # noqa: PLR0913 - all that a run has to tell
+    receipts: Sequence[Receipt],
     outcomes: Sequence[VideoOutcome],
     rows: Sequence[Mapping[str, Any]],
     run: Run,
@@ -115,7 +117,8 @@ def summary(
     """Sum up a run.
 
     Args:
-        outcomes: Of the videos analysed now.
+        receipts: Of the chunks analysed now.
+        outcomes: Of the videos finished now.
         rows: Of the ``videos`` table, for all that were asked for.
         run: The run.
         startup_s: Seconds until the first chunk could start: models, planning, Ray.
@@ -124,15 +127,17 @@ def summary(
     Returns:
         Lines for the end of the run.
     """
-    frames = sum(outcome.row["frames_analyzed"] for outcome in outcomes)
-    video_s = sum(outcome.row.get("duration_s") or 0 for outcome in outcomes)
+    frames = sum(receipt.num_frames for receipt in receipts)
+    # of videos taken up again, a part was analysed before
+    share = frames / max(sum(outcome.row["frames_analyzed"] for outcome in outcomes), 1)
+    video_s = share * sum(outcome.row["duration_s"] for outcome in outcomes)
     segments = _total(outcome.segments for outcome in outcomes)
     found = ", ".join(f"{name} {number}" for name, number in sorted(segments.items()))
     rates = f"{frames / elapsed_s:.1f} frames/s, {video_s / elapsed_s:.1f} x real time"
     lines = [
         *video_lines(rows),
         f"frames: {frames:,} in {elapsed_s:.1f} s, {rates} (start-up took {startup_s:.1f} s)",
-        f"time: {_shares(_total(outcome.stage_s for outcome in outcomes))}",
+        f"time: {_time_by_stage(receipts, outcomes)}",
         f"people: {sum(outcome.num_people for outcome in outcomes)}",
         f"segments: {found or why_nothing(outcomes, run.rules)}",
         f"tables: {run.out} (timeline, segments, videos)",
@@ -200,15 +205,19 @@ def dry_run_text(plan: Plan, *, memory_bytes: int, estimated_s: float) -> str:
     )
 
 
-def _total(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    total: dict[str, float] = {}
+def _total(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
     for part in parts:
-        for name, value in part.items():
-            total[name] = total.get(name, 0) + value
+        total.update(part)
     return total
 
 
-def _shares(stage_s: Mapping[str, float]) -> str:
+def _time_by_stage(receipts: Sequence[Receipt], outcomes: Sequence[VideoOutcome]) -> str:
+    stage_s = {
+        stage: sum(getattr(receipt, f"{stage}_s") for receipt in receipts)
+        for stage in ("decode", "pose", "action", "commit")
+    }
+    stage_s["finalize"] = sum(outcome.finalize_s for outcome in outcomes)
     all_s = max(sum(stage_s.values()), 1e-9)
     return ", ".join(f"{name} {seconds / all_s:.0%}" for name, seconds in stage_s.items())
 

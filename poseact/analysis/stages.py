@@ -86,6 +86,7 @@ def decode(batch: Batch, *, work: Work) -> Batch:
                 last_good_s = frame.pts_s
     except VideoError as error:
         failure = {"error_kind": type(error).__name__, "error": str(error)}
+    work.forget_attempts(chunk.chunk_id, "decode")
     receipt = Receipt(
         chunk_id=chunk.chunk_id,
         video_id=chunk.video_id,
@@ -136,6 +137,7 @@ class Watch:
         if receipt.num_frames:
             receipt = self._watch_and_commit(batch, receipt)
         self._work.save_receipt(receipt)
+        self._work.forget_attempts(receipt.chunk_id, "watch")
         return {"receipt": np.array([receipt.to_json()])}
 
     def _watch_and_commit(self, batch: Batch, receipt: Receipt) -> Receipt:

@@ -54,18 +54,19 @@ def test_a_repeated_chunk_replaces_its_own_part(work):
     assert work.read_part("v-0").equals(part)
 
 
-def test_attempts_are_counted_for_each_stage_until_forgiven(work):
+def test_attempts_are_counted_for_each_stage_until_forgotten(work):
     counts = [work.count_attempt("v-0", stage) for stage in ("decode", "decode", "watch")]
-    work.forgive(["v-0", "never-tried"])
+    work.forget_attempts("v-0", "decode")
+    work.forget_attempts("never-tried", "decode")
 
     assert counts == [1, 2, 1]
     assert work.count_attempt("v-0", "decode") == 1
+    assert work.count_attempt("v-0", "watch") == 2
 
 
 def test_a_finished_video_leaves_nothing_behind(work, planned):
     chunk = planned.chunks[0]
     work.save_plan(planned)
-    work.count_attempt(chunk.chunk_id, "decode")
     work.write_part(chunk.chunk_id, People.from_tables([], num_actions=3).to_table())
     work.save_receipt(Receipt(chunk_id=chunk.chunk_id, video_id="v", uri="v", num_planned=0))
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from poseact.analysis.ledger import Receipt
 from poseact.analysis.outcome import VideoOutcome
 from poseact.analysis.plan import UnreadableVideo, make_plan
 from poseact.analysis.report import Progress, dry_run_text, progress_line, summary, why_nothing
@@ -58,13 +59,21 @@ def test_a_terminal_gets_a_bar():
 
 def test_the_summary_adds_up_the_videos():
     outcomes = [
-        outcome(num_people=1, segments={"hello": 2}, stage_s={"decode": 1.0, "pose": 3.0}),
-        outcome(num_people=2, segments={"hello": 1, "namaste": 1}, stage_s={"decode": 1.0}),
+        outcome(num_people=1, segments={"hello": 2}, finalize_s=1.0),
+        outcome(num_people=2, segments={"hello": 1, "namaste": 1}),
         outcome("partial", frames=50, error="/b.mp4: half of it is lost"),
+    ]
+    # the first 125 of these 250 frames were analysed by an earlier run
+    receipts = [
+        Receipt(
+            chunk_id="c", video_id="v", uri="u", num_planned=n, num_frames=n, decode_s=1, pose_s=3.5
+        )
+        for n in (75, 50)
     ]
     unreadable = {"status": "failed", "error": "/c.mp4: no video"}
 
     text = summary(
+        receipts,
         outcomes,
         [*(o.row for o in outcomes), unreadable],
         RUN,
@@ -76,8 +85,8 @@ def test_the_summary_adds_up_the_videos():
         "videos: 2 ok, 1 partial, 1 failed",
         "  partial: /b.mp4: half of it is lost",
         "  failed: /c.mp4: no video",
-        "frames: 250 in 5.0 s, 50.0 frames/s, 6.0 x real time (start-up took 2.0 s)",
-        "time: decode 40%, pose 60%",
+        "frames: 125 in 5.0 s, 25.0 frames/s, 3.0 x real time (start-up took 2.0 s)",
+        "time: decode 20%, pose 70%, action 0%, commit 0%, finalize 10%",
         "people: 3",
         "segments: hello 3, namaste 1",
         "tables: /out (timeline, segments, videos)",
