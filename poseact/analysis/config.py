@@ -30,8 +30,8 @@ class AnalyzeConfig:
     rules: SegmentRules = dataclasses.field(default_factory=SegmentRules)
     """What turns scores into segments."""
 
-    min_pose_confidence: float = 0.4
-    """Mean joint confidence, in 0..1, below which a frame shows nobody. At 0.4 the shipped model
+    min_pose_confidence: float = 0.6
+    """Mean joint confidence, in 0..1, below which a frame shows nobody. At 0.6 the shipped model
     passes over 9 of 10 pictures that are empty, and no person of the video protocol."""
 
     limit: int | None = None

@@ -30,10 +30,10 @@ FLAT_COLOR_SHARE = 0.5
 class Jitter:
     """How far views differ from the nominal crop; a probability is per view."""
 
-    scale: tuple[float, float] = (0.65, 1.6)
+    scale: tuple[float, float] = (0.6, 1.8)
     """Smallest and largest side of the view over the nominal one, log-uniform."""
 
-    shift: float = 0.18
+    shift: float = 0.2
     """Largest shift along each axis, in nominal sides."""
 
     aspect: float = 0.15

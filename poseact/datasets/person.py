@@ -1,6 +1,8 @@
 """One labelled person in one picture: what every pose data set is read into."""
 
 import dataclasses
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -96,3 +98,12 @@ def joints_square(joints_J3: FloatArray, *, margin: float = 1.5) -> tuple[float,
     low, high = xy.min(axis=0), xy.max(axis=0)
     center = (low + high) / 2
     return float(center[0]), float(center[1]), margin * float((high - low).max())
+
+
+def data_hash(people: Sequence[LabelledPerson]) -> str:
+    """Return the hash of the names and labels of people, 12 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for person in people:
+        digest.update(person.path.name.encode())
+        digest.update(person.joints_J3.tobytes())
+    return digest.hexdigest()[:12]

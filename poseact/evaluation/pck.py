@@ -14,6 +14,7 @@ from poseact.skeleton import GROUPS, L_SHOULDER, MIRROR, R_SHOULDER
 PCK_ALPHAS = (0.05, 0.1, 0.2)
 AUC_ALPHAS = np.linspace(0, 0.2, 21)
 BOOTSTRAP_ROUNDS = 1000
+BOOTSTRAP_SEED = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,13 +45,19 @@ class PoseErrors:
         groups = {name: float(share_J[list(joints)].mean()) for name, joints in GROUPS.items()}
         return {**groups, "mean": float(share_J.mean())}
 
+    def per_person(self) -> FloatArray:
+        """Return the mean over each person's labelled joints, (P,); 0 for a person without any."""
+        count_P = (~np.isnan(self.distance_PJ)).sum(axis=1)
+        mean_P: FloatArray = np.nansum(self.distance_PJ, axis=1) / np.maximum(count_P, 1)
+        return mean_P
+
     def auc(self) -> float:
         """Return the area under PCK over 0..0.2, mean of the joints, as a percentage."""
         return float(np.mean([self.pck(float(alpha))["mean"] for alpha in AUC_ALPHAS]))
 
-    def interval(self, alpha: float, *, seed: int = 0) -> tuple[float, float]:
+    def interval(self, alpha: float) -> tuple[float, float]:
         """Return the bootstrap 95 % interval over people of the mean PCK."""
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(BOOTSTRAP_SEED)
         size = len(self.distance_PJ)
         draws = [
             PoseErrors(distance_PJ=self.distance_PJ[rng.integers(0, size, size)]).pck(alpha)["mean"]

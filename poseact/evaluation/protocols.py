@@ -3,25 +3,23 @@
 Shape letters: P people, J joints.
 """
 
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from poseact.datasets.flic import read_flic
-from poseact.datasets.folders import read_crop_folder, read_people_folder
+from poseact.datasets.folders import read_crop_folder, read_people_folder, read_table
+from poseact.datasets.folds import NUM_FOLDS, fold_of
 from poseact.datasets.person import LabelledPerson, read_picture
 from poseact.errors import ConfigError, InputError
-from poseact.evaluation.pck import PoseErrors
-from poseact.evaluation.reference import read_video_samples
-from poseact.evaluation.samples import CROP_PX, HIT, PoseSamples, each_transformed
-from poseact.geometry import FloatArray, invert, square_to_crop, transform_points, warp_crop
-from poseact.models.runtime import PoseEstimator
-from poseact.skeleton import NUM_JOINTS
+from poseact.evaluation.find import CropFinder, CropModel, Finder, Square, find_joints
+from poseact.evaluation.reference import read_video_subjects
+from poseact.evaluation.samples import PoseSamples
+from poseact.evaluation.subjects import GroupKind, Subjects, people_subjects
+from poseact.geometry import FloatArray
 
-BATCH = 16
 MIN_TORSO_FRACTION = 0.08
 """People protocol: smallest torso over the picture's longer side."""
 
@@ -40,20 +38,6 @@ MARKS = {
 """What in a folder asks for which protocol."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Selection:
-    """Whom a protocol measures."""
-
-    people: list[LabelledPerson]
-    """The people to measure."""
-
-    others: list[LabelledPerson]
-    """The people whose mean pose is the floor: those to train on, where there are any."""
-
-    description: str
-    """The protocol in words."""
-
-
 def guess_protocol(folder: Path) -> str:
     """Return the protocol that the layout of a folder asks for.
 
@@ -67,12 +51,12 @@ def guess_protocol(folder: Path) -> str:
 
 
 def evaluate_protocol(
-    estimator: PoseEstimator, folder: Path, protocol: str, split: str | None = None
+    model: CropModel, folder: Path, protocol: str, split: str | None = None
 ) -> dict[str, Any]:
-    """Measure a pose model.
+    """Measure one model on a folder.
 
     Args:
-        estimator: The model.
+        model: The model.
         folder: The data.
         protocol: ``supplied``, ``official``, ``people``, ``video`` or ``crops``.
         split: Name of the split; None takes test (FLIC) or val (people).
@@ -84,133 +68,149 @@ def evaluate_protocol(
         InputError: If the data cannot be read or is empty.
         ConfigError: If protocol or split do not fit the folder.
     """
-    if protocol == "video":
-        if split is not None:
-            raise ConfigError(f"{folder}: the video protocol has no splits. Leave --split out.")
-        samples = read_video_samples(estimator, folder)
-        count = len(set(samples.groups))
-        description = f"video, {count} recordings of {folder.name}, crops from boxes"
-        return {"protocol": description, **samples.report()}
-    selection = _select(folder, protocol, split)
-    return {
-        "protocol": selection.description,
-        **_samples(estimator, selection).report(),
-        "jittered_crops_pck": {str(HIT): _jittered(estimator, selection.people).pck(HIT)},
-    }
+    return measure(CropFinder(model), select(folder, protocol, split)).report()
 
 
 def predict_people(
-    estimator: PoseEstimator,
-    people: Sequence[LabelledPerson],
-    squares: Sequence[tuple[float, float, float]] | None = None,
+    model: CropModel, people: Sequence[LabelledPerson], squares: Sequence[Square] | None = None
 ) -> FloatArray:
     """Find the joints of labelled people.
 
     Args:
-        estimator: The model.
+        model: The model.
         people: Whom to look at.
         squares: Crop of each; None takes the person's own.
 
     Returns:
         (P, J, 3): x, y in the pixels of the person's picture, confidence.
     """
-    squares = [person.square for person in people] if squares is None else squares
-    found_PJ3 = np.empty((len(people), NUM_JOINTS, 3), np.float32)
-    for start in range(0, len(people), BATCH):
-        rows = range(start, min(start + BATCH, len(people)))
-        maps = [square_to_crop(squares[i], estimator.input_px) for i in rows]
-        crops = [
-            warp_crop(read_picture(people[i]), matrix, estimator.input_px)
-            for i, matrix in zip(rows, maps, strict=True)
-        ]
-        found_PJ3[rows] = estimator.predict(np.stack(crops))
-        for i, matrix in zip(rows, maps, strict=True):
-            found_PJ3[i, :, :2] = transform_points(found_PJ3[i, :, :2], invert(matrix))
-    return found_PJ3
+    return find_joints(
+        CropFinder(model),
+        enumerate(map(read_picture, people)),
+        squares or [person.square for person in people],
+        [person.group for person in people],
+    )
 
 
-def jitter_squares(people: Sequence[LabelledPerson]) -> list[tuple[float, float, float]]:
-    """Return crops as loose and shifted as a detector's, the same on every call."""
-    rng = np.random.default_rng(JITTER_SEED)
-    squares = []
-    for person in people:
-        center_x, center_y, side = person.square
-        shift_x, shift_y = side * rng.uniform(-JITTER_SHIFT, JITTER_SHIFT, 2)
-        squares.append((center_x + shift_x, center_y + shift_y, side * rng.uniform(*JITTER_SCALE)))
-    return squares
+def select(
+    folder: Path, protocol: str, split: str | None = None, folds: Collection[int] = ()
+) -> Subjects:
+    """Choose whom to measure.
 
+    Args:
+        folder: The data.
+        protocol: One of ``MARKS``, or ``disjoint``.
+        split: Name of the split; None takes test (FLIC) or val (people).
+        folds: With ``disjoint``, the folds of the people to measure.
 
-def _select(folder: Path, protocol: str, split: str | None) -> Selection:
+    Raises:
+        InputError: If the data cannot be read or is empty.
+        ConfigError: If protocol or split do not fit the folder.
+    """
     if protocol in ("supplied", "official"):
-        selection = _select_flic(folder, protocol, split or "test")
-    elif protocol == "people":
+        return _select_flic(folder, protocol, split or "test")
+    if protocol == "people":
         split = split or "val"
-        selection = Selection(
-            people=read_people_folder(folder, split, min_torso_fraction=MIN_TORSO_FRACTION),
-            others=[],
+        return people_subjects(
+            read_people_folder(folder, split, min_torso_fraction=MIN_TORSO_FRACTION),
             description=f"people, {folder.name} {split}, crops from boxes, every labelled joint",
         )
-    elif protocol == "crops":
-        if split is not None:
-            raise ConfigError(f"{folder}: a folder of crops names no splits. Leave --split out.")
-        selection = Selection(
-            people=[person for person in read_crop_folder(folder) if person.torso_px > 0],
-            others=[],
+    if split is not None:
+        raise ConfigError(f"{folder}: the {protocol} protocol has no splits. Leave --split out.")
+    if protocol == "video":
+        return read_video_subjects(folder)
+    if protocol == "disjoint":
+        return _select_folds(folder, sorted(folds))
+    if protocol == "crops":
+        return people_subjects(
+            _some(_read_crops(folder), folder, protocol),
             description=f"crops of {folder.name}, as they are",
         )
-    else:
-        raise ConfigError(f"protocol: {protocol!r} is unknown.")
-    if not selection.people:
-        raise InputError(f"{folder}: nobody is in split {split!r} of the {protocol} protocol.")
-    return selection
+    raise ConfigError(f"protocol: {protocol!r} is unknown.")
 
 
-def _select_flic(folder: Path, protocol: str, split: str) -> Selection:
+def measure(finder: Finder, subjects: Subjects) -> PoseSamples:
+    """Run a model on everybody; people in pictures are also shown in jittered crops."""
+    return PoseSamples(
+        subjects=subjects,
+        found_PJ3=_find(finder, subjects, subjects.squares),
+        jittered_PJ3=None
+        if subjects.group_kind == "recording"
+        else _find(finder, subjects, _jittered(subjects.squares)),
+    )
+
+
+def jitter_squares(people: Sequence[LabelledPerson]) -> list[Square]:
+    """Return crops as loose and shifted as a detector's, the same on every call."""
+    return _jittered([person.square for person in people])
+
+
+def _jittered(squares: Sequence[Square]) -> list[Square]:
+    rng = np.random.default_rng(JITTER_SEED)
+    jittered = []
+    for center_x, center_y, side in squares:
+        shift_x, shift_y = side * rng.uniform(-JITTER_SHIFT, JITTER_SHIFT, 2)
+        jittered.append((center_x + shift_x, center_y + shift_y, side * rng.uniform(*JITTER_SCALE)))
+    return jittered
+
+
+def _find(finder: Finder, subjects: Subjects, squares: Sequence[Square]) -> FloatArray:
+    return find_joints(finder, subjects.read(range(len(squares))), squares, subjects.groups)
+
+
+def _select_flic(folder: Path, protocol: str, split: str) -> Subjects:
     everybody = read_flic(folder)
     name = "split" if protocol == "supplied" else "official_split"
-    return Selection(
-        people=[person for person in everybody if getattr(person, name) == split],
+    people = [person for person in everybody if getattr(person, name) == split]
+    return people_subjects(
+        _some(people, folder, f"{protocol} {split}"),
         others=[person for person in everybody if getattr(person, name) == "train"],
         description=f"FLIC {protocol} {split}, ground-truth crops, person-centric",
+        group_kind="film",
     )
 
 
-def _samples(estimator: PoseEstimator, selection: Selection) -> PoseSamples:
-    return PoseSamples(
-        found_PJ3=predict_people(estimator, selection.people),
-        true_PJ2=_labels(selection.people),
-        torso_P=_torsos(selection.people),
-        to_crop_P23=_to_crops(selection.people),
-        mean_pose_J2=_mean_pose(selection.others or selection.people),
-        groups=[person.group if person.official_split else "" for person in selection.people],
+def _select_folds(folder: Path, folds: Sequence[int]) -> Subjects:
+    layout = guess_protocol(folder)
+    which = f"folds {' '.join(map(str, folds))} of {NUM_FOLDS}"
+    group_kind: GroupKind = "picture"
+    if layout in ("supplied", "official"):
+        people, group_kind = read_flic(folder), "film"
+        description = f"FLIC film-disjoint, {which}, ground-truth crops, person-centric"
+    elif layout == "people":
+        people = _read_all_splits(folder)
+        description = (
+            f"people, {folder.name} picture-disjoint, {which}, crops from boxes, "
+            "every labelled joint"
+        )
+    elif layout == "crops":
+        people = _read_crops(folder)
+        description = f"crops of {folder.name}, picture-disjoint, {which}, as they are"
+    else:
+        raise ConfigError(
+            f"{folder}: nothing learns from reference joints, so they have no folds. "
+            "Use --protocol video."
+        )
+    people = [person for person in people if fold_of(person.group) in folds]
+    return people_subjects(
+        _some(people, folder, which), description=description, group_kind=group_kind
     )
 
 
-def _jittered(estimator: PoseEstimator, people: Sequence[LabelledPerson]) -> PoseErrors:
-    found_PJ3 = predict_people(estimator, people, jitter_squares(people))
-    return PoseErrors.measure(found_PJ3[..., :2], _labels(people), _torsos(people))
+def _read_crops(folder: Path) -> list[LabelledPerson]:
+    return [person for person in read_crop_folder(folder) if person.torso_px > 0]
 
 
-def _labels(people: Sequence[LabelledPerson]) -> FloatArray:
-    return np.stack([person.joints_J3[:, :2] for person in people])
+def _read_all_splits(folder: Path) -> list[LabelledPerson]:
+    splits = read_table(folder / "pictures.csv", ["split"]).split.unique().tolist()
+    return [
+        person
+        for split in sorted(splits)
+        for person in read_people_folder(folder, split, min_torso_fraction=MIN_TORSO_FRACTION)
+    ]
 
 
-def _torsos(people: Sequence[LabelledPerson]) -> FloatArray:
-    return np.array([person.torso_px for person in people], np.float32)
-
-
-def _to_crops(people: Sequence[LabelledPerson]) -> FloatArray:
-    """Return the maps to 224-pixel crops; those of FLIC are squashed, as the seed measured."""
-    return np.stack(
-        [
-            np.diag([CROP_PX / person.size_px[0], CROP_PX / person.size_px[1], 1])[:2]
-            if person.swapped_colors
-            else square_to_crop(person.square, CROP_PX)
-            for person in people
-        ]
-    ).astype(np.float32)
-
-
-def _mean_pose(people: Sequence[LabelledPerson]) -> FloatArray:
-    mean_J2: FloatArray = np.nanmean(each_transformed(_labels(people), _to_crops(people)), axis=0)
-    return mean_J2
+def _some(people: list[LabelledPerson], folder: Path, part: str) -> list[LabelledPerson]:
+    if not people:
+        raise InputError(f"{folder}: nobody to measure in {part}.")
+    return people

@@ -4,7 +4,6 @@ Shape letters: P people, J joints.
 """
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,8 @@ from sklearn.metrics import roc_auc_score
 
 from poseact.evaluation.calibration import expected_calibration_error
 from poseact.evaluation.pck import PoseErrors, coordinate_errors, observer_centric, swap_rate
-from poseact.geometry import FloatArray, invert, transform_points
-
-CROP_PX = 224
-"""Side of the crops in which errors in pixels are given."""
+from poseact.evaluation.subjects import Subjects, each_transformed
+from poseact.geometry import FloatArray, invert
 
 HIT = 0.2
 """Share of the torso within which a joint counts as found."""
@@ -26,57 +23,62 @@ HIT = 0.2
 class PoseSamples:
     """What a model said of people, and what is true."""
 
+    subjects: Subjects
+    """The people."""
+
     found_PJ3: FloatArray
     """x, y in picture pixels and confidence."""
 
-    true_PJ2: FloatArray
-    """x, y in picture pixels; NaN without a label."""
+    jittered_PJ3: FloatArray | None = None
+    """The same, found in jittered crops."""
 
-    torso_P: FloatArray
-    """Normaliser, picture pixels."""
-
-    to_crop_P23: FloatArray
-    """Maps from picture pixels to those of a 224-pixel crop of each person."""
-
-    mean_pose_J2: FloatArray
-    """Mean pose in such crops: what predicting the same for everybody gives."""
-
-    groups: Sequence[str]
-    """Film or recording of each person."""
+    def errors(self) -> PoseErrors:
+        """Return the distances between found and true joints over the torso."""
+        return self._errors(self.found_PJ3)
 
     def report(self) -> dict[str, Any]:
         """Return all figures, ready for JSON: PCK and shares in percent."""
-        errors = self._errors(self.found_PJ3[..., :2])
-        floor_PJ2 = each_transformed(
-            np.broadcast_to(self.mean_pose_J2, self.true_PJ2.shape),
-            [invert(matrix) for matrix in self.to_crop_P23],
-        )
+        subjects, errors = self.subjects, self.errors()
+        found_PJ2 = self.found_PJ3[..., :2]
         observer = PoseErrors.measure(
-            observer_centric(self.found_PJ3[..., :2]),
-            observer_centric(self.true_PJ2),
-            self.torso_P,
+            observer_centric(found_PJ2), observer_centric(subjects.true_PJ2), subjects.torso_P
         )
         return {
-            "num_people": len(self.true_PJ2),
-            **self._in_crops(self.found_PJ3[..., :2]),
+            "protocol": subjects.description,
+            "data_hash": subjects.data_hash,
+            "num_people": len(found_PJ2),
+            "num_groups": len(set(subjects.groups)),
+            "group_kind": subjects.group_kind,
+            **self._in_crops(found_PJ2),
             **errors.summary(),
             "observer_centric_pck": {str(HIT): observer.pck(HIT)},
-            "swap_rate": swap_rate(self.found_PJ3[..., :2], self.true_PJ2),
+            "swap_rate": swap_rate(found_PJ2, subjects.true_PJ2),
             "confidence": self._calibration(errors),
-            "mean_pose": {
-                **self._in_crops(floor_PJ2),
-                "pck": {str(HIT): self._errors(floor_PJ2).pck(HIT)},
-            },
+            "mean_pose": self._floor(),
             "groups": self._by_group(errors),
+            **self._jittered(),
         }
 
-    def _errors(self, found_PJ2: FloatArray) -> PoseErrors:
-        return PoseErrors.measure(found_PJ2, self.true_PJ2, self.torso_P)
+    def _errors(self, found: FloatArray) -> PoseErrors:
+        return PoseErrors.measure(found[..., :2], self.subjects.true_PJ2, self.subjects.torso_P)
+
+    def _floor(self) -> dict[str, Any]:
+        floor_PJ2 = each_transformed(
+            np.broadcast_to(self.subjects.mean_pose_J2, self.subjects.true_PJ2.shape),
+            [invert(matrix) for matrix in self.subjects.to_crop_P23],
+        )
+        pck = self._errors(floor_PJ2).pck(HIT)
+        return {**self._in_crops(floor_PJ2), "pck": {str(HIT): pck}}
+
+    def _jittered(self) -> dict[str, Any]:
+        if self.jittered_PJ3 is None:
+            return {}
+        return {"jittered_crops_pck": {str(HIT): self._errors(self.jittered_PJ3).pck(HIT)}}
 
     def _in_crops(self, found_PJ2: FloatArray) -> dict[str, float]:
         return coordinate_errors(
-            each_transformed(found_PJ2, self.to_crop_P23),
-            each_transformed(self.true_PJ2, self.to_crop_P23),
+            each_transformed(found_PJ2, self.subjects.to_crop_P23),
+            each_transformed(self.subjects.true_PJ2, self.subjects.to_crop_P23),
         )
 
     def _calibration(self, errors: PoseErrors) -> dict[str, float | None]:
@@ -90,16 +92,12 @@ class PoseSamples:
         }
 
     def _by_group(self, errors: PoseErrors) -> dict[str, dict[str, float]]:
-        groups = np.array(self.groups)
+        """Return PCK by film or recording; a picture holds too few people to tell."""
+        if self.subjects.group_kind == "picture":
+            return {}
+        groups = np.array(self.subjects.groups)
         report = {}
-        for group in sorted(set(self.groups)):
+        for group in sorted(set(self.subjects.groups)):
             part = PoseErrors(distance_PJ=errors.distance_PJ[groups == group])
             report[group] = {"num_people": len(part.distance_PJ), **part.pck(HIT)}
         return report
-
-
-def each_transformed(joints_PJ2: FloatArray, maps: Sequence[FloatArray] | FloatArray) -> FloatArray:
-    """Apply to the joints of each person the 2x3 map of that person."""
-    return np.stack(
-        [transform_points(joints, matrix) for joints, matrix in zip(joints_PJ2, maps, strict=True)]
-    )

@@ -2,9 +2,9 @@
 
     model.safetensors   the weights
     manifest.json       kind, architecture, metrics with their protocols, command, hashes
-    model.onnx          the same network for the CPU (pose only)
 
-``manifest["files"]`` holds the SHA-256 of every other file; reading checks them first.
+``manifest["files"]`` holds the SHA-256 of the weights; reading checks it first. What else lies in
+the folder (curves) is for people.
 """
 
 import dataclasses
@@ -25,7 +25,6 @@ SHIPPED = Path(__file__).parent.parent / "weights"
 """Folder of the bundles that ship with the package, one subfolder per kind."""
 
 WEIGHTS = "model.safetensors"
-ONNX = "model.onnx"
 MANIFEST = "manifest.json"
 
 
@@ -41,9 +40,6 @@ class Bundle:
 
     tensors: Mapping[str, torch.Tensor]
     """Weights by parameter name, float32."""
-
-    onnx: bytes | None
-    """The network for the CPU runtime, where the bundle has one."""
 
     @property
     def model_id(self) -> str:
@@ -71,18 +67,15 @@ def read_bundle(path: Path | str | None, kind: str) -> Bundle:
             f"{folder}: is a bundle of kind {manifest.get('kind')!r}, expected {kind!r}. "
             f"Pass a folder written by `poseact train-{kind}`."
         )
-    contents = {name: _read_file(folder / name, sha) for name, sha in manifest["files"].items()}
-    if WEIGHTS not in contents:
-        raise BundleError(f"{folder / MANIFEST}: lists no {WEIGHTS}. Write the bundle again.")
+    content = _read_file(folder / WEIGHTS, manifest["files"][WEIGHTS])
     try:
-        tensors = load(contents[WEIGHTS])
+        tensors = load(content)
     except SafetensorError as error:
         raise BundleError(f"{folder / WEIGHTS}: not safetensors ({error}).") from error
     return Bundle(
         path=folder,
         manifest=manifest,
         tensors={name: value.float() for name, value in tensors.items()},
-        onnx=contents.get(ONNX),
     )
 
 
@@ -91,7 +84,6 @@ def write_bundle(
     *,
     manifest: Mapping[str, Any],
     tensors: Mapping[str, torch.Tensor],
-    onnx: bytes | None = None,
 ) -> Bundle:
     """Write a bundle and read it back.
 
@@ -99,7 +91,6 @@ def write_bundle(
         folder: Where to write; made if absent, an older bundle in it is replaced.
         manifest: At least ``kind`` and ``name``; the package version and hashes are added.
         tensors: Weights by parameter name, stored in their dtype.
-        onnx: The serialised ONNX network, if there is one.
 
     Returns:
         The bundle as ``read_bundle`` gives it.
@@ -107,18 +98,15 @@ def write_bundle(
     Raises:
         OutputError: If the folder cannot be written.
     """
-    files = {WEIGHTS: save({name: value.contiguous().cpu() for name, value in tensors.items()})}
-    if onnx is not None:
-        files[ONNX] = onnx
+    content = save({name: value.contiguous().cpu() for name, value in tensors.items()})
     full = {
         **manifest,
         "package_version": __version__,
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        "files": {WEIGHTS: hashlib.sha256(content).hexdigest()},
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
+        (folder / WEIGHTS).write_bytes(content)
         (folder / MANIFEST).write_text(json.dumps(full, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         raise OutputError(f"{folder}: cannot write the bundle: {error.strerror}.") from error
@@ -136,8 +124,8 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise BundleError(f"{path}: is not JSON ({error}). Write the bundle again.") from error
     files = manifest.get("files") if isinstance(manifest, dict) else None
-    if not isinstance(files, dict) or not files.keys() <= {WEIGHTS, ONNX}:
-        raise BundleError(f"{path}: 'files' must give the hashes of {WEIGHTS} and {ONNX} only.")
+    if not isinstance(files, dict) or files.keys() != {WEIGHTS}:
+        raise BundleError(f"{path}: 'files' must give the hash of {WEIGHTS} and nothing else.")
     return dict(manifest)
 
 

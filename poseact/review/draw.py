@@ -54,11 +54,11 @@ def draw_pose(
     sure = seen & (joints_J3[:, 2] >= CONFIDENT)
     for a, b in BONES:
         if sure[a] and sure[b]:
-            color = _color_of(a) if _color_of(a) == _color_of(b) else MIDDLE_COLOR
+            color = color_of(a) if color_of(a) == color_of(b) else MIDDLE_COLOR
             cv2.line(picture, _pixel(joints_J3[a]), _pixel(joints_J3[b]), color, size, cv2.LINE_AA)
     for joint in np.flatnonzero(seen).tolist():
         center, thickness = _pixel(joints_J3[joint]), -1 if sure[joint] else 1
-        cv2.circle(picture, center, 2 * size, _color_of(joint), thickness, cv2.LINE_AA)
+        cv2.circle(picture, center, 2 * size, color_of(joint), thickness, cv2.LINE_AA)
         if confidences:
             place = (center[0] + 3 * size, center[1] - size)
             _write(picture, f"{joints_J3[joint, 2]:.0%}", place, 0.3 * size)
@@ -119,7 +119,8 @@ def _mosaic(rgb_HWC: ImageArray) -> ImageArray:
     return np.asarray(big, np.uint8)
 
 
-def _color_of(joint: int) -> Color:
+def color_of(joint: int) -> Color:
+    """Return the colour of a joint: of the person's left, right, or neither."""
     side = JOINTS[joint].partition("_")[0]
     return {"l": LEFT_COLOR, "r": RIGHT_COLOR}.get(side, MIDDLE_COLOR)
 

@@ -14,37 +14,30 @@ import ray.train.torch
 import torch
 
 from poseact.datasets.canvas import concatenate, draw_canvases, render_canvases
-from poseact.datasets.flic import read_flic
-from poseact.datasets.folders import read_crop_folder, read_people_folder
-from poseact.datasets.person import LabelledPerson, joints_square
+from poseact.datasets.person import LabelledPerson, data_hash
 from poseact.errors import InputError
 from poseact.evaluation.pck import PoseErrors
-from poseact.evaluation.protocols import evaluate_protocol, guess_protocol, predict_people
-from poseact.models.bundle import Bundle, write_bundle
-from poseact.models.export import to_onnx
+from poseact.evaluation.protocols import (
+    evaluate_protocol,
+    guess_protocol,
+    jitter_squares,
+    predict_people,
+)
+from poseact.evaluation.samples import HIT
+from poseact.models.bundle import Bundle, read_bundle, write_bundle
+from poseact.models.calibration import Calibration
 from poseact.models.pose import PoseNet
-from poseact.models.runtime import PoseEstimator
+from poseact.models.runtime import PoseEstimator, load_pose
 from poseact.skeleton import JOINTS
 from poseact.training import checkpoints
 from poseact.training.command import command_line
 from poseact.training.config import TrainPoseConfig
-from poseact.training.pose_step import PoseTraining, Shard
-from poseact.training.runner import run_training
+from poseact.training.curves import write_curves
+from poseact.training.pose_people import PosePeople, read_people
+from poseact.training.pose_step import PoseTraining, Shard, averaged_net, new_net
+from poseact.training.runner import Trained, run_training
 
-MIN_LABELLED_JOINTS = 4
-MIN_SQUARE_PX = 40
-"""People smaller than this or with fewer labelled joints teach more noise than pose."""
-
-CROP_MARGIN = 1.6
-"""Side of the training square over the joints' extent, for people cut out around their joints."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PosePeople:
-    """Whom a run learns from, and on whom it watches its progress."""
-
-    train: list[LabelledPerson]
-    validation: list[LabelledPerson]
+CALIBRATION_PEOPLE = 2000
 
 
 def train_pose(config: TrainPoseConfig) -> int:
@@ -52,16 +45,19 @@ def train_pose(config: TrainPoseConfig) -> int:
 
     Raises:
         InputError: If a folder cannot be read, or holds too few people for a step.
+        ConfigError: If the weights to start from do not fit, or the cluster has no GPU.
+        BundleError: If a bundle to start or learn from cannot be used.
         OutputError: If the bundle cannot be written.
     """
     people = read_people(config)
-    num_people = len(people.train) + config.rendered
-    if num_people < config.batch_size:
+    num_views = _num_views(config, people)
+    if num_views < config.batch_size:
         raise InputError(
-            f"{', '.join(map(str, config.data))}: {num_people} people to learn from, fewer than "
+            f"{', '.join(map(str, config.data))}: {num_views} people to learn from, fewer than "
             f"the {config.batch_size} of one step. Add data, or lower --batch-size."
         )
     print(f"{len(people.train)} people to learn from, {len(people.validation)} to watch progress")
+    origin = _origin(config)
     trained = run_training(
         _worker,
         {"config": config.absolute()},
@@ -71,28 +67,10 @@ def train_pose(config: TrainPoseConfig) -> int:
         threads_per_worker=config.threads_per_worker,
         use_gpu=config.use_gpu,
     )
-    training = PoseTraining(config, num_people, device=torch.device("cpu"), shard=Shard())
-    training.load_state_dict(trained.state)
-    net = training.averaged.eval()
-    bundle = _write(config, net, people, trained.metrics)
+    bundle = _write(config, people, origin, trained)
+    write_curves(trained.state["history"], bundle.path)
     print(f"wrote {bundle.path} ({bundle.model_id})")
     return 0
-
-
-def read_people(config: TrainPoseConfig) -> PosePeople:
-    """Read everybody that the settings allow to learn from.
-
-    Returns:
-        People in a fixed order; the first ``validation_films`` films by hash of their name are
-        held out. Without FLIC nobody is, and progress is told by the loss alone.
-    """
-    everybody = [person for folder in config.data for person in _read_folder(folder, config)]
-    films = {person.group for person in everybody if person.official_split}
-    held_out = sorted(films, key=_digest)[: config.validation_films]
-    return PosePeople(
-        train=[person for person in everybody if person.group not in held_out],
-        validation=[person for person in everybody if person.group in held_out],
-    )
 
 
 def run_name(config: TrainPoseConfig, people: Sequence[LabelledPerson]) -> str:
@@ -100,44 +78,57 @@ def run_name(config: TrainPoseConfig, people: Sequence[LabelledPerson]) -> str:
     settings = dataclasses.asdict(config)
     for name in ("data", "out", "storage", "num_workers", "threads_per_worker", "use_gpu"):
         del settings[name]
-    text = json.dumps(settings, sort_keys=True) + data_hash(people)
-    return f"pose-{config.preset}-{_digest(text)[:8]}"
+    text = json.dumps(settings, sort_keys=True, default=str) + data_hash(people)
+    return f"pose-{config.preset}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def data_hash(people: Sequence[LabelledPerson]) -> str:
-    """Return the hash of the names and labels of people."""
-    digest = hashlib.sha256()
-    for person in people:
-        digest.update(person.path.name.encode())
-        digest.update(person.joints_J3.tobytes())
-    return digest.hexdigest()[:12]
-
-
-def _read_folder(folder: Path, config: TrainPoseConfig) -> list[LabelledPerson]:
-    protocol = guess_protocol(folder)
-    if protocol == "video":
-        raise InputError(f"{folder}: reference joints are for measuring, never for training.")
-    if protocol == "people":
-        return [person for person in read_people_folder(folder, "train") if _is_clear(person)]
-    if protocol == "crops":
-        people = read_crop_folder(folder)
-    else:
-        people = [person for person in read_flic(folder) if _may_learn_from(person, config)]
-    return [
-        dataclasses.replace(person, square=joints_square(person.joints_J3, margin=CROP_MARGIN))
-        for person in people
+def measure_unseen(estimator: PoseEstimator, config: TrainPoseConfig) -> list[dict[str, Any]]:
+    """Measure a model on the people of its data folders that it did not learn from."""
+    flic_protocols = ["supplied", "official"]
+    if config.flic_train != "both":
+        flic_protocols = [config.flic_train]
+    if config.fold is not None:
+        flic_protocols = []
+    protocols = {"people": ["people"], "supplied": flic_protocols, "official": flic_protocols}
+    reports = [
+        evaluate_protocol(estimator, folder, protocol)
+        for folder in config.data
+        for protocol in protocols.get(guess_protocol(folder), [])
     ]
+    per_group = "groups"  # long; `poseact evaluate-pose` prints it
+    return [{k: v for k, v in report.items() if k != per_group} for report in reports]
 
 
-def _is_clear(person: LabelledPerson) -> bool:
-    num_labelled = int((person.joints_J3[:, 2] > 0).sum())
-    return num_labelled >= MIN_LABELLED_JOINTS and person.square[2] >= MIN_SQUARE_PX
+def calibrate(estimator: PoseEstimator, people: Sequence[LabelledPerson]) -> Calibration:
+    """Learn how likely a joint of some confidence lies within 0.2 torsos of its label.
+
+    Args:
+        estimator: A model whose confidences are as decoded.
+        people: Those it learnt from. They are shown on jittered crops, on which it errs about as
+            often as on people whom it has not seen.
+
+    Returns:
+        The calibration.
+    """
+    known = [person for person in people if person.torso_px > 0]
+    if not known:
+        return Calibration(slope=1.0, offset=0.0)
+    rows = np.linspace(0, len(known) - 1, min(CALIBRATION_PEOPLE, len(known))).astype(int)
+    some = [known[row] for row in rows]
+    jittered = [
+        dataclasses.replace(person, square=square)
+        for person, square in zip(some, jitter_squares(some), strict=True)
+    ]
+    found_PJ3 = predict_people(estimator, jittered)
+    true_PJ2 = np.stack([person.joints_J3[:, :2] for person in some])
+    torso_P = np.array([person.torso_px for person in some], np.float32)
+    distance_PJ = PoseErrors.measure(found_PJ3[..., :2], true_PJ2, torso_P).distance_PJ
+    is_known_PJ = ~np.isnan(distance_PJ)
+    return Calibration.fit(found_PJ3[..., 2][is_known_PJ], distance_PJ[is_known_PJ] <= HIT)
 
 
-def _may_learn_from(person: LabelledPerson, config: TrainPoseConfig) -> bool:
-    supplied = person.split != "test" or config.flic_train == "official"
-    official = person.official_split != "test" or config.flic_train == "supplied"
-    return supplied and official
+def _num_views(config: TrainPoseConfig, people: PosePeople) -> int:
+    return sum(people.repeats) + config.rendered
 
 
 def _worker(loop_config: dict[str, Any]) -> None:
@@ -150,93 +141,96 @@ def _worker(loop_config: dict[str, Any]) -> None:
     people = read_people(config)
     training = PoseTraining(
         config,
-        len(people.train) + config.rendered,
+        _num_views(config, people),
         device=ray.train.torch.get_device(),
         shard=shard,
         wrap=ray.train.torch.prepare_model,
     )
-    first_epoch = _resume(training, checkpoints.last_state(folder))
-    if first_epoch == config.epochs:
+    state = checkpoints.last_state(folder)
+    history: list[dict[str, float]] = []
+    if state is not None:
+        training.load_state_dict(state)
+        history = state["history"]
+    if len(history) == config.epochs:
         return
     canvases = concatenate(
         draw_canvases(shard.of(people.train)),
         render_canvases(config.rendered // shard.world_size, seed=config.seed + shard.rank),
     )
-    for epoch in range(first_epoch, config.epochs):
+    repeats = np.ones(len(canvases), int)
+    repeats[: len(shard.of(people.train))] = shard.of(people.repeats)
+    for epoch in range(len(history), config.epochs):
         started = time.monotonic()
-        metrics = {"epoch": epoch + 1, "loss": training.run_epoch(canvases, epoch)}
-        state = None
-        if shard.rank == 0 and _is_due(epoch + 1, config):
-            metrics |= _progress(training, people.validation)
-            state = {**training.state_dict(), "epoch": epoch + 1}
+        metrics = {"epoch": epoch + 1, "loss": training.run_epoch(canvases, repeats, epoch)}
+        is_due = (epoch + 1) % config.checkpoint_every == 0 or epoch + 1 == config.epochs
+        if shard.rank == 0 and is_due:
+            metrics |= _progress(training.averaged, people.validation)
         metrics["epoch_s"] = time.monotonic() - started
+        history.append(metrics)
         if shard.rank == 0:
             print(" ".join(f"{name} {value:.4g}" for name, value in metrics.items()), flush=True)
+        is_kept = shard.rank == 0 and is_due
+        state = {**training.state_dict(), "history": history} if is_kept else None
         checkpoints.report(metrics, state, folder)
 
 
-def _is_due(epochs_done: int, config: TrainPoseConfig) -> bool:
-    return epochs_done % config.checkpoint_every == 0 or epochs_done == config.epochs
-
-
-def _resume(training: PoseTraining, state: dict[str, Any] | None) -> int:
-    if state is None:
-        return 0
-    training.load_state_dict(state)
-    return int(state["epoch"])
-
-
-def _progress(training: PoseTraining, people: Sequence[LabelledPerson]) -> dict[str, float]:
+def _progress(net: PoseNet, people: Sequence[LabelledPerson]) -> dict[str, float]:
     if not people:
         return {}
-    net = training.averaged.eval()
-    found_PJ3 = predict_people(PoseEstimator.from_net(net), people)
+    found_PJ3 = predict_people(PoseEstimator.from_net(net.eval()), people)
     true_PJ2 = np.stack([person.joints_J3[:, :2] for person in people])
     torso_P = np.array([person.torso_px for person in people], np.float32)
-    pck = PoseErrors.measure(found_PJ3[..., :2], true_PJ2, torso_P).pck(0.2)
+    pck = PoseErrors.measure(found_PJ3[..., :2], true_PJ2, torso_P).pck(HIT)
     return {f"pck_{group}": value for group, value in pck.items()}
 
 
 def _write(
-    config: TrainPoseConfig, net: PoseNet, people: PosePeople, progress: Mapping[str, Any]
+    config: TrainPoseConfig,
+    people: PosePeople,
+    origin: Mapping[str, Any],
+    trained: Trained,
 ) -> Bundle:
-    manifest = {
+    net = averaged_net(config, trained.state)
+    manifest: dict[str, Any] = {
         "kind": "pose",
         "name": f"pose-{config.preset}",
-        "architecture": dataclasses.asdict(net.architecture),
+        "architecture": dataclasses.asdict(net.shape),
         "joints": list(JOINTS),
         "normalization": "(rgb - 114) / 64",
         "command": command_line("train-pose", config),
+        **origin,
+        "fold": config.fold,
+        "mirror_test": config.mirror_test,
         "seed": config.seed,
         "epochs": config.epochs,
         "num_people": len(people.train),
         "num_rendered": config.rendered,
         "data_hash": data_hash(people.train),
         "validation_films": sorted({person.group for person in people.validation}),
-        "last_epoch": dict(progress),
-        "metrics": measure_unseen(PoseEstimator.from_net(net), config),
+        "last_epoch": trained.state["history"][-1],
     }
-    halves = {
+    tensors = {
         name: value.half() if value.is_floating_point() else value
         for name, value in net.state_dict().items()
     }
-    return write_bundle(config.out, manifest=manifest, tensors=halves, onnx=to_onnx(net))
+    raw = write_bundle(config.out, manifest=manifest, tensors=tensors)
+    calibration = calibrate(load_pose(raw.path, "cpu"), people.train)
+    manifest["calibration"] = dataclasses.asdict(calibration)
+    calibrated = write_bundle(config.out, manifest=manifest, tensors=tensors)
+    manifest["metrics"] = measure_unseen(load_pose(calibrated.path, "cpu"), config)
+    return write_bundle(config.out, manifest=manifest, tensors=tensors)
 
 
-def measure_unseen(estimator: PoseEstimator, config: TrainPoseConfig) -> list[dict[str, Any]]:
-    """Measure a model on the people of its data folders that it did not learn from."""
-    flic_protocols = ["supplied", "official"]
-    if config.flic_train != "both":
-        flic_protocols = [config.flic_train]
-    protocols = {"people": ["people"], "supplied": flic_protocols, "official": flic_protocols}
-    reports = [
-        evaluate_protocol(estimator, folder, protocol)
-        for folder in config.data
-        for protocol in protocols.get(guess_protocol(folder), [])
-    ]
-    per_group = "groups"  # long; `poseact evaluate-pose` prints it
-    return [{k: v for k, v in report.items() if k != per_group} for report in reports]
+def _origin(config: TrainPoseConfig) -> dict[str, Any]:
+    """Say whose weights a run starts from and whose joints it learns, for the manifest.
 
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    Weights that do not fit are better known here than when the workers have started.
+    """
+    new_net(config)
+    base: dict[str, Any] | str = Path(config.base_weights).name
+    if Path(config.base_weights).is_dir():
+        bundle = read_bundle(config.base_weights, "pose")
+        kept = ("command", "base", "seed", "data_hash")
+        base = {"model_id": bundle.model_id} | {k: bundle.manifest.get(k) for k in kept}
+    teacher = None if config.teacher is None else read_bundle(config.teacher, "pose").model_id
+    return {"base": base, "teacher": teacher}

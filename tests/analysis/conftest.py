@@ -10,7 +10,7 @@ import torch
 from poseact.analysis.config import AnalyzeConfig
 from poseact.models.action import ARCHITECTURE, ActionNet
 from poseact.models.bundle import write_bundle
-from poseact.models.pose import PoseArchitecture, PoseNet
+from poseact.models.heatmaps import HeatmapNet, HeatmapShape
 from poseact.timeline.segments import SegmentRules
 from poseact.video.encode import write_video
 
@@ -22,15 +22,15 @@ def models(tmp_path_factory):
     """Bundles of untrained networks: quick, and the same every time."""
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(3)
-    architecture = PoseArchitecture(input_px=64, stem=8, widths=(8, 8, 8, 8), decoder=8)
+    shape = HeatmapShape(input_px=64, stem=8, widths=(8, 8, 8, 8), decoder=8)
     write_bundle(
         folder / "pose",
         manifest={
             "kind": "pose",
             "name": "untrained",
-            "architecture": dataclasses.asdict(architecture),
+            "architecture": dataclasses.asdict(shape),
         },
-        tensors=PoseNet(architecture).state_dict(),
+        tensors=HeatmapNet(shape).state_dict(),
     )
     write_bundle(
         folder / "action",

@@ -13,7 +13,7 @@ MANIFEST_FIELDS = {"kind": "pose", "name": "tiny"}
 @pytest.fixture
 def folder(tmp_path):
     tensors = {"layer.weight": torch.tensor([1.0, 2.5]).half()}
-    write_bundle(tmp_path / "tiny", manifest=MANIFEST_FIELDS, tensors=tensors, onnx=b"onnx")
+    write_bundle(tmp_path / "tiny", manifest=MANIFEST_FIELDS, tensors=tensors)
     return tmp_path / "tiny"
 
 
@@ -27,13 +27,12 @@ def test_what_was_written_is_read_as_float32(folder):
 
     assert bundle.tensors["layer.weight"].tolist() == [1.0, 2.5]
     assert bundle.tensors["layer.weight"].dtype == torch.float32
-    assert bundle.onnx == b"onnx"
     assert bundle.model_id == f"tiny@{bundle.manifest['files'][WEIGHTS][:12]}"
 
 
 def test_the_same_weights_give_the_same_files(folder, tmp_path):
     tensors = {"layer.weight": torch.tensor([1.0, 2.5]).half()}
-    write_bundle(tmp_path / "again", manifest=MANIFEST_FIELDS, tensors=tensors, onnx=b"onnx")
+    write_bundle(tmp_path / "again", manifest=MANIFEST_FIELDS, tensors=tensors)
 
     for file in folder.iterdir():
         assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
@@ -62,9 +61,13 @@ def pickle_weights(folder):
         pytest.param(lambda f: (f / MANIFEST).unlink(), "manifest", id="manifest missing"),
         pytest.param(lambda f: (f / MANIFEST).write_text("{"), "JSON", id="manifest cut off"),
         pytest.param(
-            lambda f: rewrite_manifest(f, files={"../../etc/passwd": "0"}), "only", id="a path out"
+            lambda f: rewrite_manifest(f, files={"../../etc/passwd": "0"}),
+            "nothing else",
+            id="a path out",
         ),
-        pytest.param(lambda f: rewrite_manifest(f, files={}), "lists no", id="no weights listed"),
+        pytest.param(
+            lambda f: rewrite_manifest(f, files={}), "nothing else", id="no weights listed"
+        ),
         pytest.param(lambda f: rewrite_manifest(f, kind="action"), "kind", id="another kind"),
     ],
 )

@@ -1,0 +1,131 @@
+"""The pose presets by name, and how a network starts from another model's weights."""
+
+import dataclasses
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor
+
+from poseact.errors import BundleError, ConfigError
+from poseact.models.bundle import Bundle, read_bundle
+from poseact.models.heatmaps import ACCURATE, HeatmapNet, HeatmapShape
+from poseact.models.pose import PoseNet, PoseShape
+from poseact.models.regression import RegressionNet, RegressionShape
+from poseact.models.simcc import SimccNet, SimccShape
+
+PRESETS: Mapping[str, PoseShape] = {
+    "scratch": RegressionShape(preset="scratch"),
+    "vgg16": RegressionShape(preset="vgg16"),
+    "mobilenet": RegressionShape(preset="mobilenet"),
+    "fast": HeatmapShape(),
+    "simcc": SimccShape(),
+    "accurate": ACCURATE,
+}
+
+_NETS: Mapping[type[PoseShape], Callable[[Any], PoseNet]] = {
+    RegressionShape: RegressionNet,
+    HeatmapShape: HeatmapNet,
+    SimccShape: SimccNet,
+}
+
+_IMAGENET: Mapping[str, Any] = {
+    "vgg16": torchvision.models.VGG16_Weights.IMAGENET1K_V1,
+    "mobilenet": torchvision.models.MobileNet_V3_Small_Weights.IMAGENET1K_V1,
+}
+
+_CLASSIFIER_BASE = "features."
+"""Prefix of a torchvision classifier's convolutions in its state dict."""
+
+_OWN_BASE = "base.1."
+"""Prefix of the same layers in ours, where a change of colours comes first."""
+
+
+def build_pose(shape: PoseShape) -> PoseNet:
+    """Build a network with random weights."""
+    return _NETS[type(shape)](shape)
+
+
+def shape_from_manifest(fields: Mapping[str, Any]) -> PoseShape:
+    """Rebuild a shape from the JSON of a bundle, where tuples have become lists.
+
+    Raises:
+        BundleError: If this version does not know such a network.
+    """
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
+    try:
+        return dataclasses.replace(PRESETS[values["preset"]], **values)
+    except (KeyError, TypeError) as error:
+        raise BundleError(
+            f"architecture {dict(fields)}: not known to this version ({error}). Train it again."
+        ) from error
+
+
+def pose_net(bundle: Bundle) -> PoseNet:
+    """Build the network of a bundle, ready for inference."""
+    net = build_pose(shape_from_manifest(bundle.manifest["architecture"]))
+    net.load_state_dict(dict(bundle.tensors))
+    return net.eval()
+
+
+def start_from(net: PoseNet, weights: str) -> int:
+    """Give a network the weights of another model where both have the same layer.
+
+    Args:
+        net: The network to change.
+        weights: ``imagenet`` (torchvision downloads them), a file with the state dict of the
+            torchvision classifier whose convolutions the preset has, or the folder of a bundle.
+
+    Returns:
+        How many tensors were taken over.
+
+    Raises:
+        ConfigError: If the preset has no such base, the file is no state dict, or nothing fits.
+        BundleError: If the bundle cannot be used.
+    """
+    preset = net.shape.preset
+    if weights == "imagenet":
+        if preset not in _IMAGENET:
+            raise ConfigError(
+                f"base_weights: ImageNet's are known for {' and '.join(_IMAGENET)}, not {preset}."
+            )
+        theirs = _convolutions(_IMAGENET[preset].get_state_dict(progress=True))
+    elif Path(weights).is_dir():
+        theirs = dict(read_bundle(weights, "pose").tensors)
+    else:
+        theirs = _convolutions(_read_state_dict(Path(weights)))
+    own = net.state_dict()
+    fitting = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
+    if not any(name.startswith("base.") for name in fitting):
+        raise ConfigError(f"base_weights: no layer of {weights} fits the base of preset {preset}.")
+    net.load_state_dict({**own, **fitting})
+    return len(fitting)
+
+
+def _convolutions(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.replace(_CLASSIFIER_BASE, _OWN_BASE, 1): value
+        for name, value in state_dict.items()
+        if name.startswith(_CLASSIFIER_BASE)
+    }
+
+
+def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ConfigError(
+            f"base_weights: {path}: {error.strerror}. Give imagenet, random, a file, or a bundle."
+        ) from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
+        raise ConfigError(
+            f"base_weights: {path}: not a state dict of tensors ({error})."
+        ) from error
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"base_weights: {path}: holds a {type(content).__name__}, no state dict.")
+    return content
