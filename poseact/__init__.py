@@ -2,10 +2,13 @@
 
 import importlib
 import os
+import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from poseact.timeline.tables import (
         read_segments,
         read_timeline,
@@ -16,6 +19,10 @@ if TYPE_CHECKING:
 # `uv run` would make Ray start each worker through another `uv run`. Ray reads this when it is
 # imported, which whoever uses this package does later.
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+
+# OpenVINO tells its maker of every import and conversion, unless its telemetry package is missing.
+# Nothing may leave the machine, and an isolated one would wait for the connection.
+sys.modules.setdefault("openvino_telemetry", cast("ModuleType", None))
 
 __all__ = ["__version__", "read_segments", "read_timeline", "read_verdicts", "read_videos"]
 

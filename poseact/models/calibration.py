@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
 
 from poseact.geometry import FloatArray
 
@@ -34,6 +33,8 @@ class Calibration:
         Returns:
             The map; one that changes nothing where all were right or all wrong.
         """
+        from sklearn.linear_model import LogisticRegression  # slow to import, for training alone
+
         if is_right_N.all() or not is_right_N.any():
             return cls(slope=1.0, offset=0.0)
         model = LogisticRegression(C=np.inf).fit(_log_odds(confidence_N)[:, None], is_right_N)

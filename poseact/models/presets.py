@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor
 
 from poseact.errors import BundleError, ConfigError
@@ -30,11 +29,6 @@ _NETS: Mapping[type[PoseShape], Callable[[Any], PoseNet]] = {
     RegressionShape: RegressionNet,
     HeatmapShape: HeatmapNet,
     SimccShape: SimccNet,
-}
-
-_IMAGENET: Mapping[str, Any] = {
-    "vgg16": torchvision.models.VGG16_Weights.IMAGENET1K_V1,
-    "mobilenet": torchvision.models.MobileNet_V3_Small_Weights.IMAGENET1K_V1,
 }
 
 _CLASSIFIER_BASE = "features."
@@ -90,11 +84,7 @@ def start_from(net: PoseNet, weights: str) -> int:
     """
     preset = net.shape.preset
     if weights == "imagenet":
-        if preset not in _IMAGENET:
-            raise ConfigError(
-                f"base_weights: ImageNet's are known for {' and '.join(_IMAGENET)}, not {preset}."
-            )
-        theirs = _convolutions(_IMAGENET[preset].get_state_dict(progress=True))
+        theirs = _convolutions(_download(preset))
     elif Path(weights).is_dir():
         theirs = dict(read_bundle(weights, "pose").tensors)
     else:
@@ -105,6 +95,21 @@ def start_from(net: PoseNet, weights: str) -> int:
         raise ConfigError(f"base_weights: no layer of {weights} fits the base of preset {preset}.")
     net.load_state_dict({**own, **fitting})
     return len(fitting)
+
+
+def _download(preset: str) -> Mapping[str, Tensor]:
+    from torchvision import models  # takes longer to import than all the rest
+
+    weights: Mapping[str, Any] = {
+        "vgg16": models.VGG16_Weights.IMAGENET1K_V1,
+        "mobilenet": models.MobileNet_V3_Small_Weights.IMAGENET1K_V1,
+    }
+    if preset not in weights:
+        raise ConfigError(
+            f"base_weights: ImageNet's are known for {' and '.join(weights)}, not for {preset}."
+        )
+    state_dict: Mapping[str, Tensor] = weights[preset].get_state_dict(progress=True)
+    return state_dict
 
 
 def _convolutions(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,6 @@ import math
 from typing import Literal, TypeAlias
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from poseact.models.pose import PoseNet, PoseOutputs, PoseShape, mean_over_labels, positions
@@ -105,12 +104,8 @@ class _FromImageNet(nn.Module):
 
 def _base(preset: str) -> tuple[nn.Module, int]:
     """Return the convolutions, down to stride 32, and their last number of channels."""
-    if preset == "vgg16":
-        vgg = torchvision.models.vgg  # the convolutions alone: the classifier is 120 M parameters
-        return nn.Sequential(_FromImageNet(), vgg.make_layers(vgg.cfgs["D"])), 512
-    if preset == "mobilenet":
-        features = torchvision.models.mobilenet_v3_small().features
-        return nn.Sequential(_FromImageNet(), features), 576
+    if preset != "scratch":
+        return _torchvision_base(preset)
     layers: list[nn.Module] = []
     for inputs, outputs in zip((3, *SCRATCH_WIDTHS), SCRATCH_WIDTHS, strict=False):
         layers += [
@@ -120,6 +115,15 @@ def _base(preset: str) -> tuple[nn.Module, int]:
             nn.MaxPool2d(2),
         ]
     return nn.Sequential(*layers), SCRATCH_WIDTHS[-1]
+
+
+def _torchvision_base(preset: str) -> tuple[nn.Module, int]:
+    from torchvision import models  # takes longer to import than all the rest
+
+    if preset == "mobilenet":
+        return nn.Sequential(_FromImageNet(), models.mobilenet_v3_small().features), 576
+    # the convolutions alone: the classifier is 120 M parameters
+    return nn.Sequential(_FromImageNet(), models.vgg.make_layers(models.vgg.cfgs["D"])), 512
 
 
 def _split(outputs: PoseOutputs) -> tuple[Tensor, Tensor]:

@@ -180,7 +180,7 @@ def test_simcc_takes_the_backbone_of_a_heat_map_bundle(tmp_path):
 @pytest.mark.parametrize(
     ("preset", "make", "reason"),
     [
-        pytest.param("fast", lambda _: "imagenet", "not fast", id="no such base"),
+        pytest.param("fast", lambda _: "imagenet", "not for fast", id="no such base"),
         pytest.param("vgg16", lambda d: str(d / "none.pt"), "No such file", id="missing"),
         pytest.param(
             "vgg16",

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +65,22 @@ def test_with_a_mirror_test_left_and_right_are_treated_alike(mirroring, crops):
     mirrored[..., 0] = mirroring.input_px - mirrored[..., 0]
     distance_px = np.linalg.norm(mirrored[..., :2] - joints[..., :2], axis=2)
     assert np.percentile(distance_px, 95) < 0.5
+
+
+def test_openvino_reports_to_nobody(tmp_path):
+    """Its telemetry would leave an identity in the home folder and send events from threads."""
+    code = (
+        "import sys, threading\n"
+        "from poseact.models.runtime import load_pose\n"
+        "load_pose(None, 'cpu')\n"
+        "assert sys.modules['openvino_telemetry'] is None\n"
+        "assert threading.active_count() == 1"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+    assert not list(tmp_path.iterdir())
 
 
 def test_crops_of_another_size_are_refused(estimator):
