@@ -141,22 +141,25 @@ def test_the_mean_pose_floor_of_the_supplied_split_is_the_known_one(data_dir):
 
 
 @pytest.mark.parametrize(
-    ("folder", "protocol", "at_least"),
+    ("folder", "mean", "wrist"),
     [
-        pytest.param("flic", "supplied", 90, id="supplied"),
-        pytest.param("videos", "video", 85, id="video"),
+        pytest.param("flic", 97, 95, id="supplied"),
+        pytest.param("videos", 94, 85, id="video"),
+        pytest.param("coco_people", 74, 63, id="people"),
     ],
 )
-def test_the_shipped_bundle_keeps_its_promise(data_dir, tmp_path, folder, protocol, at_least):
-    config = EvaluatePoseConfig(data=data_dir / folder, protocol=protocol, json=tmp_path / "r.json")
+def test_the_shipped_bundle_keeps_its_promise(data_dir, tmp_path, folder, mean, wrist):
+    config = EvaluatePoseConfig(data=data_dir / folder, json=tmp_path / "r.json")
 
     assert evaluate_pose(config) == 0
 
     report = json.loads((tmp_path / "r.json").read_text())
-    assert report["pck"]["0.2"]["mean"] >= at_least
-    if protocol == "supplied":
-        assert report["mean_error_px"] <= 10
-        assert report["mse_px2"] < 231
+    assert report["pck"]["0.2"]["mean"] >= mean
+    assert report["pck"]["0.2"]["wrist"] >= wrist
+    assert report["confidence"]["ece"] <= 0.06
+    if folder == "flic":
+        assert report["mse_px2"] <= 80
+        assert report["r2"] >= 0.97
         assert report["num_groups"] == len(report["groups"]) == 13
 
 
