@@ -31,10 +31,11 @@ class Jitter:
     """How far views differ from the nominal crop; a probability is per view."""
 
     scale: tuple[float, float] = (0.6, 1.8)
-    """Smallest and largest side of the view over the nominal one, log-uniform."""
+    """Smallest and largest side of the view over the nominal one; the middle is the most likely, in
+    a triangle over its logarithm."""
 
     shift: float = 0.2
-    """Largest shift along each axis, in nominal sides."""
+    """Largest shift along each axis, in nominal sides; none is the most likely, in a triangle."""
 
     aspect: float = 0.15
     """Largest stretch: width over height lies within exp(+-aspect)."""
@@ -125,6 +126,9 @@ class _Dice:
         values = torch.rand(self._rows, *shape, generator=self._generator)
         return (low + (high - low) * values).to(self._device)
 
+    def triangular(self, low: float, high: float, *shape: int) -> Tensor:
+        return (self.uniform(low, high, *shape) + self.uniform(low, high, *shape)) / 2
+
     def chance(self, probability: float) -> Tensor:
         return self.uniform(0, 1) < probability
 
@@ -136,7 +140,7 @@ def _random_windows(jitter: Jitter, dice: _Dice, size_px: int) -> Tensor:
     """Return 2x3 maps from view pixels to canvas pixels."""
     low, high = jitter.scale
     nominal_px = CANVAS_PX / CANVAS_MARGIN
-    side = nominal_px * dice.uniform(math.log(low), math.log(high)).exp() / size_px
+    side = nominal_px * dice.triangular(math.log(low), math.log(high)).exp() / size_px
     stretch = (dice.uniform(-jitter.aspect, jitter.aspect) / 2).exp()
     angle = torch.deg2rad(dice.uniform(-jitter.rotation_deg, jitter.rotation_deg))
     angle = angle * dice.chance(jitter.rotation_probability)
@@ -145,7 +149,7 @@ def _random_windows(jitter: Jitter, dice: _Dice, size_px: int) -> Tensor:
     linear_B22 = torch.stack(
         [torch.stack([cos * across, -sin], 1), torch.stack([sin * across, cos], 1)], 1
     )
-    center_B2 = CANVAS_PX / 2 + nominal_px * dice.uniform(-jitter.shift, jitter.shift, 2)
+    center_B2 = CANVAS_PX / 2 + nominal_px * dice.triangular(-jitter.shift, jitter.shift, 2)
     offset_B2 = center_B2 - linear_B22.sum(dim=2) * size_px / 2
     return torch.cat([linear_B22, offset_B2.unsqueeze(2)], dim=2)
 

@@ -4,8 +4,28 @@ Plain 3x3 convolutions instead of depthwise ones: at the same latency they hold 
 multiplications on CPUs and GPUs with matrix units, and train three times faster.
 """
 
+import dataclasses
+
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from poseact.models.pose import PoseShape
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BackboneShape(PoseShape):
+    """Shape of a network that stands on this backbone."""
+
+    input_px: int = 192
+
+    stem: int = 16
+    """Channels at half resolution."""
+
+    widths: tuple[int, ...] = (32, 64, 128, 192)
+    """Channels at strides 4, 8, 16 and 32."""
+
+    depths: tuple[int, ...] = (1, 2, 4, 4)
+    """Residual blocks at each of these strides; deep where a block costs little time."""
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -33,13 +53,14 @@ class _Residual(nn.Module):
 class Backbone(nn.Module):
     """From normalised crops to features at strides 4, 8, 16 and 32."""
 
-    def __init__(self, stem: int, widths: tuple[int, ...], depths: tuple[int, ...]) -> None:
-        """Build it with ``stem`` channels at stride 2, then widths and residual blocks by stage."""
+    def __init__(self, shape: BackboneShape) -> None:
+        """Build it with random weights."""
         super().__init__()
-        self.stem = conv(3, stem, stride=2)
+        self.stem = conv(3, shape.stem, stride=2)
+        inputs = (shape.stem, *shape.widths[:-1])
         self.stages = nn.ModuleList(
             nn.Sequential(conv(i, o, stride=2), *(_Residual(o) for _ in range(depth)))
-            for i, o, depth in zip((stem, *widths[:-1]), widths, depths, strict=True)
+            for i, o, depth in zip(inputs, shape.widths, shape.depths, strict=True)
         )
 
     def forward(self, crops_BCHW: Tensor) -> list[Tensor]:

@@ -12,11 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from poseact.models.backbone import Backbone, conv
+from poseact.models.backbone import Backbone, BackboneShape, conv
 from poseact.models.pose import (
     PoseNet,
     PoseOutputs,
-    PoseShape,
     mean_over_labels,
     positions,
 )
@@ -36,19 +35,10 @@ REACH = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class HeatmapShape(PoseShape):
+class HeatmapShape(BackboneShape):
     """Shape of a heat-map network."""
 
     preset: str = "fast"
-
-    stem: int = 16
-    """Channels at half resolution."""
-
-    widths: tuple[int, ...] = (32, 64, 128, 192)
-    """Channels at strides 4, 8, 16 and 32."""
-
-    depths: tuple[int, ...] = (1, 2, 4, 4)
-    """Residual blocks at each of these strides; deep where a block costs little time."""
 
     decoder: int = 64
     """Channels of the decoder."""
@@ -56,7 +46,6 @@ class HeatmapShape(PoseShape):
 
 ACCURATE = HeatmapShape(
     preset="accurate",
-    input_px=192,
     stem=32,
     widths=(64, 128, 256, 320),
     depths=(2, 3, 6, 4),
@@ -71,7 +60,7 @@ class HeatmapNet(PoseNet):
         """Build it with random weights."""
         super().__init__()
         self.shape = shape
-        self.base = Backbone(shape.stem, shape.widths, shape.depths)
+        self.base = Backbone(shape)
         channels = shape.decoder
         self.laterals = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in shape.widths)
         self.merges = nn.ModuleList(conv(channels, channels) for _ in shape.widths[1:])

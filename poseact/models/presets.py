@@ -61,9 +61,15 @@ def shape_from_manifest(fields: Mapping[str, Any]) -> PoseShape:
 
 
 def pose_net(bundle: Bundle) -> PoseNet:
-    """Build the network of a bundle, ready for inference."""
+    """Build the network of a bundle, ready for inference; BundleError if that is not possible."""
     net = build_pose(shape_from_manifest(bundle.manifest["architecture"]))
-    net.load_state_dict(dict(bundle.tensors))
+    try:
+        net.load_state_dict(dict(bundle.tensors))
+    except RuntimeError as error:
+        raise BundleError(
+            f"{bundle.path}: its weights do not fit its architecture; another version wrote it. "
+            "Train it again."
+        ) from error
     return net.eval()
 
 
@@ -92,7 +98,10 @@ def start_from(net: PoseNet, weights: str) -> int:
     own = net.state_dict()
     fitting = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
     if not any(name.startswith("base.") for name in fitting):
-        raise ConfigError(f"base_weights: no layer of {weights} fits the base of preset {preset}.")
+        raise ConfigError(
+            f"base_weights: no layer of {weights} fits the base of preset {preset}. Give weights "
+            "of the same kind of network, or choose another --preset."
+        )
     net.load_state_dict({**own, **fitting})
     return len(fitting)
 
@@ -129,8 +138,8 @@ def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
         ) from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
         raise ConfigError(
-            f"base_weights: {path}: not a state dict of tensors ({error})."
+            f"base_weights: {path}: not a state dict of tensors. Write one by torch.save."
         ) from error
     if not isinstance(content, Mapping):
-        raise ConfigError(f"base_weights: {path}: holds a {type(content).__name__}, no state dict.")
+        raise ConfigError(f"base_weights: {path}: holds no state dict. Save one.")
     return content

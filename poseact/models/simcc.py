@@ -12,11 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from poseact.models.backbone import Backbone
+from poseact.models.backbone import Backbone, BackboneShape
 from poseact.models.pose import (
     PoseNet,
     PoseOutputs,
-    PoseShape,
     mean_over_labels,
     positions,
 )
@@ -36,13 +35,10 @@ HIDDEN = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SimccShape(PoseShape):
-    """Shape of a SimCC network; the backbone's fields are those of ``HeatmapShape``."""
+class SimccShape(BackboneShape):
+    """Shape of a SimCC network."""
 
     preset: str = "simcc"
-    stem: int = 16
-    widths: tuple[int, ...] = (32, 64, 128, 192)
-    depths: tuple[int, ...] = (1, 2, 4, 4)
 
 
 class SimccNet(PoseNet):
@@ -52,7 +48,7 @@ class SimccNet(PoseNet):
         """Build it with random weights."""
         super().__init__()
         self.shape = shape
-        self.base = Backbone(shape.stem, shape.widths, shape.depths)
+        self.base = Backbone(shape)
         self.maps = nn.Conv2d(shape.widths[-1], NUM_JOINTS * CHANNELS_PER_JOINT, 1)
         num_cells = (shape.input_px // 32) ** 2
         self.hidden = nn.Linear(CHANNELS_PER_JOINT * num_cells, HIDDEN)

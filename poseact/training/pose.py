@@ -61,7 +61,7 @@ def train_pose(config: TrainPoseConfig) -> int:
     trained = run_training(
         _worker,
         {"config": config.absolute()},
-        name=run_name(config, people.train),
+        name=run_name(config, people.train, origin),
         storage=config.storage,
         num_workers=config.num_workers,
         threads_per_worker=config.threads_per_worker,
@@ -73,11 +73,20 @@ def train_pose(config: TrainPoseConfig) -> int:
     return 0
 
 
-def run_name(config: TrainPoseConfig, people: Sequence[LabelledPerson]) -> str:
-    """Name the run after all that decides its result, so that the same command resumes it."""
+def run_name(
+    config: TrainPoseConfig, people: Sequence[LabelledPerson], origin: Mapping[str, Any]
+) -> str:
+    """Name the run after all that decides its result, so that the same command resumes it.
+
+    Args:
+        config: Settings.
+        people: Whom it learns from.
+        origin: Whose weights it starts from and who teaches it, as the manifest says.
+    """
     settings = dataclasses.asdict(config)
     for name in ("data", "out", "storage", "num_workers", "threads_per_worker", "use_gpu"):
         del settings[name]
+    settings["origin"] = origin
     text = json.dumps(settings, sort_keys=True, default=str) + data_hash(people)
     return f"pose-{config.preset}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
@@ -115,11 +124,7 @@ def calibrate(estimator: PoseEstimator, people: Sequence[LabelledPerson]) -> Cal
         return Calibration(slope=1.0, offset=0.0)
     rows = np.linspace(0, len(known) - 1, min(CALIBRATION_PEOPLE, len(known))).astype(int)
     some = [known[row] for row in rows]
-    jittered = [
-        dataclasses.replace(person, square=square)
-        for person, square in zip(some, jitter_squares(some), strict=True)
-    ]
-    found_PJ3 = predict_people(estimator, jittered)
+    found_PJ3 = predict_people(estimator, some, jitter_squares(some))
     true_PJ2 = np.stack([person.joints_J3[:, :2] for person in some])
     torso_P = np.array([person.torso_px for person in some], np.float32)
     distance_PJ = PoseErrors.measure(found_PJ3[..., :2], true_PJ2, torso_P).distance_PJ

@@ -26,9 +26,6 @@ class Trained:
     state: Mapping[str, Any]
     """The last state that the loop reported."""
 
-    metrics: Mapping[str, Any]
-    """The last figures that it reported; empty if there was nothing left to train."""
-
 
 def run_training(  # noqa: PLR0913 - what Ray Train needs to be told
     loop: Callable[[dict[str, Any]], None],
@@ -82,4 +79,4 @@ def run_training(  # noqa: PLR0913 - what Ray Train needs to be told
             ),
         ).fit()
         state = checkpoints.final_state(result, in_process_folder)
-    return Trained(state=state, metrics=result.metrics or {})
+    return Trained(state=state)

@@ -158,6 +158,7 @@ def test_the_shipped_bundle_keeps_its_promise(data_dir, tmp_path, folder, mean, 
     assert report["pck"]["0.2"]["wrist"] >= wrist
     assert report["confidence"]["ece"] <= 0.06
     if folder == "flic":
+        assert report["mean_error_px"] <= 7.5
         assert report["mse_px2"] <= 80
         assert report["r2"] >= 0.97
         assert report["num_groups"] == len(report["groups"]) == 13

@@ -203,6 +203,14 @@ def test_weights_that_do_not_fit_are_refused(preset, make, reason, tmp_path):
         start_from(small(preset), make(tmp_path))
 
 
+def test_weights_of_another_architecture_are_a_bundle_error(tmp_path):
+    bundle = write(tmp_path, small("simcc"), "simcc")
+    tensors = {name: value for name, value in bundle.tensors.items() if name != "bins.bias"}
+
+    with pytest.raises(BundleError, match="Train it again"):
+        pose_net(dataclasses.replace(bundle, tensors=tensors))
+
+
 def test_a_bundle_gives_its_network_back(tmp_path):
     net = small("simcc").eval()
 

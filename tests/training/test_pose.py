@@ -28,6 +28,8 @@ from poseact.training.pose_step import PoseTraining, Shard
 
 NUM_FILMS = 3
 CROPS_PER_FILM = 4
+SIZE = PRESETS["fast"].input_px
+ORIGIN = {"base": "random", "teacher": None}
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +98,7 @@ def test_people_without_films_are_learned_from_too(config, tmp_path):
     (tmp_path / "crops" / "joints.csv").write_text(f"file,{columns}\na.png,{numbers}\n")
 
     assert train_pose(dataclasses.replace(config, data=(tmp_path / "crops",), epochs=1)) == 0
-    assert load_pose(config.out).predict(np.zeros((1, 160, 160, 3), np.uint8)).shape == (1, 7, 3)
+    assert load_pose(config.out).predict(np.zeros((1, SIZE, SIZE, 3), np.uint8)).shape == (1, 7, 3)
 
 
 def test_reference_joints_are_never_learned_from(config, tmp_path):
@@ -108,11 +110,12 @@ def test_reference_joints_are_never_learned_from(config, tmp_path):
 
 def test_the_run_is_named_after_what_decides_its_result_alone(config):
     people = read_people(config).train
-    name = run_name(config, people)
+    name = run_name(config, people, ORIGIN)
 
-    assert run_name(dataclasses.replace(config, num_workers=1), people) == name
-    assert run_name(dataclasses.replace(config, seed=1), people) != name
-    assert run_name(config, people[1:]) != name
+    assert run_name(dataclasses.replace(config, num_workers=1), people, ORIGIN) == name
+    assert run_name(dataclasses.replace(config, seed=1), people, ORIGIN) != name
+    assert run_name(config, people[1:], ORIGIN) != name
+    assert run_name(config, people, {**ORIGIN, "teacher": "pose@1"}) != name
 
 
 def test_a_fold_is_left_out_of_every_folder_and_flics_own_splits_do_not_count(config):
@@ -252,7 +255,7 @@ def test_a_bundle_comes_out_and_the_same_command_does_not_train_again(config, ca
     assert json.loads((config.out / MANIFEST).read_text())["files"] == json.loads(first)["files"]
     protocols = [report["protocol"] for report in json.loads(first)["metrics"]]
     assert [name.split()[1] for name in protocols] == ["supplied", "official"]
-    assert load_pose(config.out).predict(np.zeros((1, 160, 160, 3), np.uint8)).shape == (1, 7, 3)
+    assert load_pose(config.out).predict(np.zeros((1, SIZE, SIZE, 3), np.uint8)).shape == (1, 7, 3)
     curves = pd.read_csv(config.out / CSV)
     assert curves["epoch"].tolist() == [1, 2]
     assert curves[["loss", "pck_mean"]].notna().all(axis=None)
