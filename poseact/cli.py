@@ -25,8 +25,10 @@ from poseact.doctor import DoctorConfig
 from poseact.errors import ConfigError, PoseactError
 from poseact.evaluation.action_config import EvaluateActionConfig
 from poseact.evaluation.config import EvaluatePoseConfig, PredictConfig
+from poseact.evaluation.detector_config import EvaluateDetectorConfig
 from poseact.training.action_config import TrainActionConfig
 from poseact.training.config import TrainPoseConfig
+from poseact.training.detector_config import TrainDetectorConfig
 
 ConfigT = TypeVar("ConfigT")
 
@@ -52,6 +54,12 @@ def _train_pose(config: TrainPoseConfig) -> int:
     return train_pose(config)
 
 
+def _train_detector(config: TrainDetectorConfig) -> int:
+    from poseact.training.detector import train_detector
+
+    return train_detector(config)
+
+
 def _train_action(config: TrainActionConfig) -> int:
     from poseact.training.action import train_action
 
@@ -62,6 +70,12 @@ def _evaluate_pose(config: EvaluatePoseConfig) -> int:
     from poseact.evaluation.pose import evaluate_pose
 
     return evaluate_pose(config)
+
+
+def _evaluate_detector(config: EvaluateDetectorConfig) -> int:
+    from poseact.evaluation.detector import evaluate_detector
+
+    return evaluate_detector(config)
 
 
 def _evaluate_action(config: EvaluateActionConfig) -> int:
@@ -94,8 +108,10 @@ COMMANDS: dict[str, Command[Any]] = {
     "demo": Command(DemoConfig, _demo),
     "doctor": Command(DoctorConfig, _doctor),
     "train-pose": Command(TrainPoseConfig, _train_pose),
+    "train-detector": Command(TrainDetectorConfig, _train_detector),
     "train-action": Command(TrainActionConfig, _train_action),
     "evaluate-pose": Command(EvaluatePoseConfig, _evaluate_pose),
+    "evaluate-detector": Command(EvaluateDetectorConfig, _evaluate_detector),
     "evaluate-action": Command(EvaluateActionConfig, _evaluate_action),
     "predict": Command(PredictConfig, _predict),
     "analyze": Command(AnalyzeConfig, _analyze),

@@ -2,7 +2,6 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
 
 from poseact.errors import ConfigError
 from poseact.timeline.segments import SegmentRules
@@ -18,8 +17,19 @@ class AnalyzeConfig:
     out: Path
     """Folder of the results; an interrupted run in it is taken up where it stopped."""
 
-    detector: Literal["none"] = "none"
-    """Where people are looked for: ``none`` takes the whole frame for one person."""
+    detector: str = "bundled"
+    """Who looks for people: ``bundled``, the one that ships with the package; ``torchvision:NAME``,
+    one of torchvision's, which it downloads; a folder written by ``train-detector``; or ``none``,
+    which takes the whole frame for one person."""
+
+    detector_weights: Path | None = None
+    """State dict of the torchvision detector, where it cannot be downloaded."""
+
+    detect_every_s: float = 0.2
+    """Time between two frames in which people are looked for; between them boxes are carried."""
+
+    min_detection_score: float | None = None
+    """Score from which a find counts; left out, that of the detector."""
 
     pose_model: Path | None = None
     """Folder of a pose bundle; the one that ships with the package if not given."""
@@ -46,6 +56,14 @@ class AnalyzeConfig:
     def __post_init__(self) -> None:
         if not self.videos:
             raise ConfigError("videos names no file, folder or pattern.")
+        if self.detect_every_s < 0:
+            raise ConfigError(f"detect_every_s must be at least 0, got {self.detect_every_s}.")
+        if self.detector_weights and not self.detector.startswith("torchvision:"):
+            raise ConfigError("detector_weights are for --detector torchvision:NAME alone.")
+        if not 0 <= (self.min_detection_score or 0) <= 1:
+            raise ConfigError(
+                f"min_detection_score must lie in 0..1, got {self.min_detection_score}."
+            )
         if not 0 <= self.min_pose_confidence <= 1:
             raise ConfigError(
                 f"min_pose_confidence must lie in 0..1, got {self.min_pose_confidence}."
@@ -62,4 +80,8 @@ class AnalyzeConfig:
             out=self.out.absolute(),
             pose_model=self.pose_model and self.pose_model.absolute(),
             action_model=self.action_model and self.action_model.absolute(),
+            detector_weights=self.detector_weights and self.detector_weights.absolute(),
+            detector=str(Path(self.detector).absolute())
+            if Path(self.detector).is_dir()
+            else self.detector,
         )

@@ -36,6 +36,8 @@ from poseact.analysis.run import Run, open_run
 from poseact.analysis.stages import Watch, chunk_row, decode
 from poseact.errors import EXIT_INCOMPLETE, ConfigError, InputError, PoseactError
 from poseact.models.action import load_action
+from poseact.models.detection import Detector, detector_for
+from poseact.models.looks import CropModel
 from poseact.models.runtime import Device, PoseEstimator, load_pose
 from poseact.ray_session import ray_session
 from poseact.timeline.tables import read_videos, write_video_row
@@ -64,6 +66,7 @@ def analyze(config: AnalyzeConfig) -> int:
     """
     started = time.perf_counter()
     config = config.absolute()
+    detector = _detector(config, "cpu")
     pose = load_pose(config.pose_model, "cpu")
     action = load_action(config.action_model)
     inputs = find_inputs(config.videos, config.limit)
@@ -72,7 +75,13 @@ def analyze(config: AnalyzeConfig) -> int:
     if config.dry_run:
         print(_dry_run(config, inputs, pose))
         return 0
-    run = open_run(config, pose_id=pose.model_id, action_id=action.model_id, actions=action.classes)
+    run = open_run(
+        config,
+        detector_id=detector and detector.model_id,
+        pose_id=pose.model_id,
+        action_id=action.model_id,
+        actions=action.classes,
+    )
     finished = _finished_rows(run.out)
     plan = make_plan(
         inputs.uris,
@@ -209,10 +218,9 @@ def _receipts(
         watched = decoded.map_batches(
             Watch,
             fn_constructor_kwargs={
-                "load_pose": functools.partial(_load_pose, config, pools.gpus_per_watcher),
-                "load_action": functools.partial(load_action, config.action_model),
+                "load_models": functools.partial(_load_models, config, pools.gpus_per_watcher),
                 "work": work,
-                "min_pose_confidence": config.min_pose_confidence,
+                "config": config,
             },
             batch_size=1,
             batch_format="numpy",
@@ -235,12 +243,16 @@ def _quiet_context() -> DataContext:
     return context
 
 
-def _load_pose(config: AnalyzeConfig, num_gpus: int) -> PoseEstimator:
+def _load_models(config: AnalyzeConfig, num_gpus: int) -> tuple[Detector | None, CropModel]:
     # one thread per worker: oversubscribed torch takes up to a hundred times as long
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     device: Device = "cuda" if num_gpus else "cpu"
-    return load_pose(config.pose_model, device)
+    return _detector(config, device), load_pose(config.pose_model, device)
+
+
+def _detector(config: AnalyzeConfig, device: Device) -> Detector | None:
+    return detector_for(config.detector, weights=config.detector_weights, device=device)
 
 
 def _require_shared(run: Run) -> None:

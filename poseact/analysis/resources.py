@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from poseact.analysis.ledger import PlannedVideo
-from poseact.analysis.stages import CROPS_PER_CALL, PoseModel
+from poseact.models.looks import CROPS_PER_CALL, CropModel
 
 DECODED_PX_PER_S = 1.5e8
 """Pixels that one core decodes to RGB in a second; measured on H.264 from 360p to 432p."""
@@ -89,7 +89,7 @@ def duration_s(videos: Sequence[PlannedVideo], num_cpus: int, pose_s: float) -> 
     return (frames * pose_s + pixels / DECODED_PX_PER_S) / num_cpus
 
 
-def measure_pose_s(pose: PoseModel) -> float:
+def measure_pose_s(pose: CropModel) -> float:
     """Return the seconds that a pose takes on this machine, in a batch as in the job."""
     crops_BHWC = np.zeros((CROPS_PER_CALL, pose.input_px, pose.input_px, 3), np.uint8)
     pose.predict(crops_BHWC)  # the first call also sets up

@@ -73,6 +73,7 @@ def make_config(models, tmp_path):
     def make(*videos, **changes):
         settings = {
             "out": tmp_path / "out",
+            "detector": "none",
             "pose_model": models.pose,
             "action_model": models.action,
             "min_pose_confidence": 0.0,

@@ -1,0 +1,70 @@
+"""Exchange left and right where a pose model mixed them up for a moment.
+
+Shape letters: N rows (people found), J = 7 joints.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from poseact.geometry import FloatArray
+from poseact.skeleton import HEAD, MIRROR, NUM_JOINTS
+
+LONGEST_S: Final = 0.5
+"""What lasts longer is taken for a turn."""
+
+CLEAR: Final = 0.5
+"""Sides are mixed up between two frames if exchanging them shortens the way of the joints to less
+than this share; noise on joints close together does not."""
+
+
+def repair_flips(
+    joints_NJ3: FloatArray,
+    pts_s_N: npt.NDArray[np.float64],
+    track_N: npt.NDArray[np.integer],
+) -> FloatArray:
+    """Return joints whose left and right do not jump to and fro.
+
+    Between two frames of a person, the labels are exchanged if all joints together move much less
+    that way. Each frame then goes with the majority of the frames within ``LONGEST_S``. So one or
+    a few frames are put right, and a change that lasts stays.
+
+    Args:
+        joints_NJ3: x, y, confidence, (N, 7, 3), any order; NaN for a joint that is not seen.
+        pts_s_N: Presentation time of each row, (N,), seconds.
+        track_N: Track of each row, (N,), 0 or more.
+
+    Returns:
+        The joints, (N, 7, 3), left and right exchanged in some rows.
+    """
+    order = np.lexsort((pts_s_N, track_N))
+    pts_s_N, track_N = pts_s_N[order], track_N[order]
+    is_jump = np.zeros(len(order), np.bool_)
+    is_jump[1:] = _is_mixed_up(joints_NJ3[order]) & (track_N[1:] == track_N[:-1])
+    side_N = 2 * (np.cumsum(is_jump) % 2) - 1
+
+    # Tracks one after the other on one time axis, further apart than the window.
+    length_s = np.ptp(pts_s_N) + 2 * LONGEST_S if len(order) else 0.0
+    time_s_N = pts_s_N + track_N * length_s
+    first_N = np.searchsorted(time_s_N, time_s_N - LONGEST_S, side="left")
+    after_N = np.searchsorted(time_s_N, time_s_N + LONGEST_S, side="right")
+    total = np.concatenate(([0], np.cumsum(side_N)))
+    is_wrong_N = (total[after_N] - total[first_N]) * side_N < 0
+
+    repaired_NJ3 = joints_NJ3.copy()
+    wrong = order[is_wrong_N]
+    repaired_NJ3[wrong] = joints_NJ3[wrong][:, MIRROR]
+    return repaired_NJ3
+
+
+def _is_mixed_up(joints_NJ3: FloatArray) -> npt.NDArray[np.bool_]:
+    """Tell for each two neighbours whether left and right are exchanged between them."""
+    paired = [joint for joint in range(NUM_JOINTS) if joint != HEAD]
+    before, following = joints_NJ3[:-1, :, :2], joints_NJ3[1:, :, :2]
+    straight = np.linalg.norm(following - before, axis=2)[:, paired]
+    exchanged = np.linalg.norm(following[:, MIRROR] - before, axis=2)[:, paired]
+    is_known = np.isfinite(straight) & np.isfinite(exchanged)
+    way_straight = np.where(is_known, straight, 0).sum(axis=1)
+    way_exchanged = np.where(is_known, exchanged, 0).sum(axis=1)
+    return np.asarray(way_exchanged < CLEAR * way_straight)

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from poseact.analysis.boxes import Boxes, carry, frames_to_search
+from poseact.models.detection import Detections
+
+
+def people(*boxes, score=0.9):
+    return Detections(
+        boxes_N4=np.array(boxes, np.float32).reshape(-1, 4),
+        scores_N=np.full(len(boxes), score, np.float32),
+    )
+
+
+@pytest.mark.parametrize(
+    ("runs", "every_s", "expected"),
+    [
+        pytest.param([0] * 8, 0.3, [0, 3, 6, 7], id="first, every third, last"),
+        pytest.param([0] * 7, 0.3, [0, 3, 6], id="the last one is due anyway"),
+        pytest.param([0, 0, 0, 1, 1, 2], 0.5, [0, 2, 3, 4, 5], id="each run for itself"),
+        pytest.param([0] * 4, 0.0, [0, 1, 2, 3], id="every frame"),
+        pytest.param([], 0.3, [], id="no frames"),
+    ],
+)
+def test_people_are_looked_for_in_some_frames_of_each_run(runs, every_s, expected):
+    rows = frames_to_search(np.array(runs, int), np.arange(len(runs)) / 10, every_s)
+
+    assert rows == expected
+
+
+def test_a_run_is_searched_alike_whatever_comes_before_it():
+    pts_s = np.array([0.0, 0.1, 0.4, 1.0, 1.1, 1.3, 1.4, 1.45])
+    run = np.array([0, 0, 0, 1, 1, 1, 1, 1])
+
+    both = frames_to_search(run, pts_s, 0.2)
+
+    assert both == [0, 2, 3, 5, 7]
+    assert [row - 3 for row in both if row >= 3] == frames_to_search(run[3:], pts_s[3:], 0.2)
+
+
+def test_a_person_moves_evenly_in_time_between_two_finds():
+    pts_s = np.array([0.0, 0.1, 0.4])
+
+    boxes = carry(
+        [0, 2], [people((0, 0, 40, 80)), people((20, 0, 60, 80))], np.zeros(3, int), pts_s
+    )
+
+    assert boxes.frame_K.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(boxes.boxes_K4[1], [5, 0, 45, 80])
+
+
+def test_one_who_is_found_once_stays_until_halfway():
+    pts_s = np.array([0.0, 0.1, 0.22, 0.3, 0.4])
+    found = [people((0, 0, 40, 80), score=0.7), people((200, 0, 240, 80), score=0.8)]
+
+    boxes = carry([0, 4], found, np.zeros(5, int), pts_s)
+
+    assert boxes.frame_K.tolist() == [0, 1, 2, 3, 4]
+    assert boxes.boxes_K4[:, 0].tolist() == [0, 0, 200, 200, 200]
+    np.testing.assert_allclose(boxes.scores_K, [0.7, 0.7, 0.8, 0.8, 0.8])
+
+
+def test_nobody_is_carried_from_one_run_to_the_next():
+    found = [people((0, 0, 40, 80)), people(), people(), people((0, 0, 40, 80))]
+
+    pts_s = np.array([0.0, 0.1, 0.2, 0.35, 0.4])
+
+    boxes = carry([0, 1, 2, 4], found, np.array([0, 0, 1, 1, 1]), pts_s)
+
+    assert boxes.frame_K.tolist() == [0, 3, 4]
+
+
+def test_people_who_cross_keep_their_own_way():
+    before = people((0, 0, 40, 80), (30, 0, 70, 80))
+    after = people((12, 0, 52, 80), (18, 0, 58, 80))
+
+    boxes = carry([0, 2], [before, after], np.zeros(3, int), np.arange(3) / 10)
+
+    middle = boxes.boxes_K4[boxes.frame_K == 1]
+    np.testing.assert_allclose(middle[:, 0], [6, 24])
+
+
+def test_a_whole_frame_is_one_person_whom_nobody_looked_for():
+    boxes = Boxes.whole_frames(2, 64, 48)
+
+    assert boxes.boxes_K4.tolist() == [[0, 0, 64, 48]] * 2
+    assert np.isnan(boxes.scores_K).all()
