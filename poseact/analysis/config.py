@@ -42,7 +42,7 @@ class AnalyzeConfig:
 
     min_pose_confidence: float = 0.6
     """Mean joint confidence, in 0..1, below which a frame shows nobody. At 0.6 the shipped model
-    passes over 9 of 10 pictures that are empty, and no person of the video protocol."""
+    passes over 88 % of pictures that are empty, and nobody of the video protocol."""
 
     limit: int | None = None
     """Analyse the first so many videos only."""

@@ -145,7 +145,7 @@ def test_the_mean_pose_floor_of_the_supplied_split_is_the_known_one(data_dir):
     [
         pytest.param("flic", 97, 95, id="supplied"),
         pytest.param("videos", 94, 85, id="video"),
-        pytest.param("coco_people", 74, 63, id="people"),
+        pytest.param("coco_people", 80, 70, id="people"),
     ],
 )
 def test_the_shipped_bundle_keeps_its_promise(data_dir, tmp_path, folder, mean, wrist):
@@ -158,7 +158,7 @@ def test_the_shipped_bundle_keeps_its_promise(data_dir, tmp_path, folder, mean, 
     assert report["pck"]["0.2"]["wrist"] >= wrist
     assert report["confidence"]["ece"] <= 0.06
     if folder == "flic":
-        assert report["mean_error_px"] <= 7.5
+        assert report["mean_error_px"] <= 6.6
         assert report["mse_px2"] <= 80
         assert report["r2"] >= 0.97
         assert report["num_groups"] == len(report["groups"]) == 13
