@@ -26,6 +26,7 @@ from poseact.errors import ConfigError, PoseactError
 from poseact.evaluation.action_config import EvaluateActionConfig
 from poseact.evaluation.config import EvaluatePoseConfig, PredictConfig
 from poseact.evaluation.detector_config import EvaluateDetectorConfig
+from poseact.evaluation.label_people_config import LabelPeopleConfig
 from poseact.training.action_config import TrainActionConfig
 from poseact.training.config import TrainPoseConfig
 from poseact.training.detector_config import TrainDetectorConfig
@@ -78,6 +79,12 @@ def _evaluate_detector(config: EvaluateDetectorConfig) -> int:
     return evaluate_detector(config)
 
 
+def _label_people(config: LabelPeopleConfig) -> int:
+    from poseact.evaluation.label_people import label_people
+
+    return label_people(config)
+
+
 def _evaluate_action(config: EvaluateActionConfig) -> int:
     from poseact.evaluation.action import evaluate_action
 
@@ -112,6 +119,7 @@ COMMANDS: dict[str, Command[Any]] = {
     "train-action": Command(TrainActionConfig, _train_action),
     "evaluate-pose": Command(EvaluatePoseConfig, _evaluate_pose),
     "evaluate-detector": Command(EvaluateDetectorConfig, _evaluate_detector),
+    "label-people": Command(LabelPeopleConfig, _label_people),
     "evaluate-action": Command(EvaluateActionConfig, _evaluate_action),
     "predict": Command(PredictConfig, _predict),
     "analyze": Command(AnalyzeConfig, _analyze),

@@ -77,7 +77,7 @@ def analyze(config: AnalyzeConfig) -> int:
         return 0
     run = open_run(
         config,
-        detector_id=detector and detector.model_id,
+        detector_id=None if detector is None else detector.model_id,
         pose_id=pose.model_id,
         action_id=action.model_id,
         actions=action.classes,

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poseact.datasets.scenes import LabelledScene
-from poseact.geometry import FloatArray
+from poseact.geometry import FloatArray, box_iou
 from poseact.models.detection import Detections
 
 BoolArray = npt.NDArray[np.bool_]
@@ -187,13 +187,6 @@ def match_finds(scenes: Sequence[LabelledScene], found: Sequence[Detections]) ->
         heights_P=np.concatenate(true_heights),
         num_empty=sum(scene.is_empty for scene in scenes),
     )
-
-
-def box_iou(first_N4: FloatArray, second_M4: FloatArray) -> FloatArray:
-    """Return intersection over union of boxes x0, y0, x1, y1, (N, M)."""
-    shared_NM = _shared_area(first_N4, second_M4)
-    both_NM = _area(first_N4)[:, None] + _area(second_M4) - shared_NM
-    return np.asarray(shared_NM / np.maximum(both_NM, 1e-9), np.float32)
 
 
 def _match_scene(

@@ -20,10 +20,10 @@ from scipy.optimize import linear_sum_assignment
 from poseact.datasets.recordings import is_held_out, read_recordings
 from poseact.datasets.scenes import BOX
 from poseact.errors import EXIT_INCOMPLETE, ConfigError, InputError, OutputError, VideoError
-from poseact.evaluation.detection import HIT_IOU, box_iou
+from poseact.evaluation.detection import HIT_IOU
 from poseact.evaluation.detector_peer import load_detector_peer
 from poseact.evaluation.label_people_config import LabelPeopleConfig
-from poseact.geometry import FloatArray, ImageArray
+from poseact.geometry import FloatArray, ImageArray, box_iou
 from poseact.models.detection import Detections, Detector
 from poseact.skeleton import NUM_JOINTS
 from poseact.video.chunks import plan_chunks

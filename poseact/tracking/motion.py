@@ -69,10 +69,10 @@ def moments_of(boxes_M4: RealArray, time_s_M: RealArray | None = None) -> RealAr
     return moments_M35
 
 
-def after(moments_M35: RealArray, step_s: float) -> RealArray:
-    """Let time pass: samples move into the past and fade."""
+def shifted(moments_M35: RealArray, step_s: float) -> RealArray:
+    """Move now by a step, back in time if it is negative: samples fade."""
     shift_33 = np.array(((1, 0, 0), (-step_s, 1, 0), (step_s**2, -2 * step_s, 1)))
-    moved_M35: RealArray = (math.exp(-step_s / MEMORY_S) * shift_33) @ moments_M35
+    moved_M35: RealArray = (math.exp(-abs(step_s) / MEMORY_S) * shift_33) @ moments_M35
     return moved_M35
 
 

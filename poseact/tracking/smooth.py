@@ -3,7 +3,6 @@
 Shape letters: N rows (people found), J joints, K numbers to be averaged.
 """
 
-from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 import numpy as np

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
-from poseact.tracking.motion import NOISE, RealArray, fit_lines, moments_of
+from poseact.tracking.motion import NOISE, RealArray, fit_lines, moments_of, shifted
 from poseact.tracking.similarity import box_area
 from poseact.tracking.tracklets import IndexArray
 
@@ -38,7 +38,10 @@ MOST_FOR_SIZE: Final = 4.0
 their legs."""
 
 NOBODY: Final = -1
-SURE_S: Final = 0.4
+STEADY: Final = 1.0
+ROUNDS = 3
+FOGADD = 1
+FAR: Final = 0.5
 
 LONE_END: Final = 9.0
 """Cost of an end that is joined to no start."""
@@ -59,6 +62,7 @@ class _Ends:
     """In sizes squared per second squared."""
 
     log_size_K: RealArray
+    boxes_K4: RealArray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,10 +72,10 @@ class _Joints:
     cost_G: RealArray
 
     def cost_of(self, before: IndexArray, following: IndexArray) -> RealArray:
-        """inf where not possible."""
+        """Inf where not possible."""
         if not len(self.cost_G):
             return np.full(len(before), np.inf)
-        base = max(self.before_G.max(), self.next_G.max(),following.max(initial=0)) + 1
+        base = max(self.before_G.max(), self.next_G.max(), following.max(initial=0)) + 1
         keys = self.before_G * base + self.next_G
         wanted = before * base + following
         at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
@@ -79,7 +83,7 @@ class _Joints:
 
 
 def stitch(
-    tracklet_N: IndexArray, pts_s_N: RealArray, boxes_N4: RealArray, max_gap_s: float
+    tracklet_N: IndexArray, pts_s_N: RealArray, boxes_N4: RealArray, is_fog_K: npt.NDArray[np.bool_], heir_of_K: IndexArray, max_gap_s: float
 ) -> IndexArray:
     """Return for each tracklet the first one of the same person, (K,).
 
@@ -102,20 +106,22 @@ def stitch(
     tracklet_N, pts_s_N, boxes_N4 = tracklet_N[order], pts_s_N[order], boxes_N4[order]
     last_K = np.append(np.flatnonzero(np.diff(tracklet_N)), len(tracklet_N) - 1)
     first_K = np.insert(last_K[:-1] + 1, 0, 0)
-    ends = _ends(pts_s_N[last_K], tracklet_N, pts_s_N, boxes_N4)
-    starts = _ends(pts_s_N[first_K], tracklet_N, pts_s_N, boxes_N4)
-
-    before_G, next_G = _candidates(ends.time_s_K, starts.time_s_K, max_gap_s)
-    cost_G = _costs(ends, before_G, starts, next_G)
-    is_possible_G = cost_G < LONE_END
-    joints = _Joints(before_G[is_possible_G], next_G[is_possible_G], cost_G[is_possible_G])
-
-    is_sure_K = ends.time_s_K - starts.time_s_K >= SURE_S
+    end_s_K, start_s_K = pts_s_N[last_K], pts_s_N[first_K]
+    end_m = _own(end_s_K, tracklet_N, pts_s_N, boxes_N4)
+    start_m = _own(start_s_K, tracklet_N, pts_s_N, boxes_N4)
+    before_G, next_G = _candidates(end_s_K, start_s_K, max_gap_s)
     next_K = np.full(len(last_K), NOBODY)
-    _join(next_K, joints, is_sure_K)
-    while _insert(next_K, joints):
-        pass
-    _join(next_K, joints, np.ones(len(last_K), np.bool_))
+    for _ in range(int(ROUNDS)):
+        ends, starts = _along(end_s_K, end_m, start_s_K, start_m, next_K, is_fog_K)
+        cost_G = _costs(ends, before_G, starts, next_G)
+        cost_G -= STEADY * (heir_of_K[next_G] == before_G)
+        is_possible_G = cost_G < LONE_END
+        joints = _Joints(before_G[is_possible_G], next_G[is_possible_G], cost_G[is_possible_G])
+        next_K = np.full(len(last_K), NOBODY)
+        _join(next_K, joints, ~is_fog_K)
+        while _insert(next_K, joints, ends, starts, is_fog_K):
+            pass
+        _join(next_K, joints, np.ones(len(last_K), np.bool_))
 
     origin_K = np.arange(len(last_K))
     for before, following in enumerate(next_K.tolist()):
@@ -137,36 +143,61 @@ def _join(next_K: IndexArray, joints: _Joints, is_open_K: npt.NDArray[np.bool_])
     next_K[before] = following
 
 
-def _insert(next_K: IndexArray, joints: _Joints) -> bool:
-    """Insert lone tracklets into joined gaps, at most one each; tell whether there were any."""
-    is_lone_K = next_K == NOBODY
-    is_lone_K[next_K[~is_lone_K]] = False
-    into_G = np.flatnonzero((next_K[joints.before_G] != NOBODY) & is_lone_K[joints.next_G])
-    before_G, between_G = joints.before_G[into_G], joints.next_G[into_G]
-    cost_G = joints.cost_G[into_G] + joints.cost_of(between_G, next_K[before_G])
-    good_G = cost_G < 2 * LONE_END
-    before, between = _cheapest(
-        before_G[good_G], between_G[good_G], cost_G[good_G], 2 * LONE_END
-    )
+def _insert(
+    next_K: IndexArray, joints: _Joints, ends: _Ends, starts: _Ends, is_fog_K: npt.NDArray[np.bool_]
+) -> bool:
+    is_lone_K = is_fog_K & (next_K == NOBODY)
+    is_lone_K[next_K[next_K != NOBODY]] = False
+    a_G, f_G = joints.before_G, joints.next_G
+    good = (next_K[a_G] != NOBODY) & is_lone_K[f_G]
+    a_G, f_G = a_G[good], f_G[good]
+    b_G = next_K[a_G]
+    good = ends.time_s_K[f_G] < starts.time_s_K[b_G]
+    a_G, f_G, b_G = a_G[good], f_G[good], b_G[good]
+    cost = np.zeros(len(a_G))
+    t0, t1 = ends.time_s_K[a_G], starts.time_s_K[b_G]
+    for side in (starts, ends):
+        share = ((side.time_s_K[f_G] - t0) / (t1 - t0))[:, None]
+        expected = ends.boxes_K4[a_G] * (1 - share) + starts.boxes_K4[b_G] * share
+        off = (side.boxes_K4[f_G] - expected) / np.exp(side.log_size_K[f_G])[:, None]
+        cost += np.square(off).mean(axis=1)
+    good = cost < FAR
+    before, between = _cheapest(a_G[good], f_G[good], cost[good], FAR)
     next_K[between] = next_K[before]
     next_K[before] = between
     return len(between) > 0
 
 
-def _ends(
-    time_s_K: RealArray, tracklet_N: IndexArray, pts_s_N: RealArray, boxes_N4: RealArray
-) -> _Ends:
-    """Fit lines to the rows, sorted by tracklet, near a time of each tracklet."""
+def _own(time_s_K, tracklet_N, pts_s_N, boxes_N4):
     away_s_N = pts_s_N - time_s_K[tracklet_N]
     near = np.flatnonzero(np.abs(away_s_N) <= WINDOW_S)
     first_K = np.searchsorted(tracklet_N[near], np.arange(len(time_s_K)))
-    moments_N35 = moments_of(boxes_N4[near], away_s_N[near])
-    lines = fit_lines(np.add.reduceat(moments_N35, first_K, axis=0))
+    return np.add.reduceat(moments_of(boxes_N4[near], away_s_N[near]), first_K, axis=0)
+
+
+def _along(end_s_K, end_m, start_s_K, start_m, next_K, is_fog_K):
+    end_m, start_m = end_m.copy(), start_m.copy()
+    own_e, own_s = end_m.copy(), start_m.copy()
+    for k, n in enumerate(next_K.tolist()):
+        if n != NOBODY:
+            moved = shifted(end_m[k], end_s_K[n] - end_s_K[k])
+            end_m[n] = moved if is_fog_K[n] and not FOGADD else end_m[n] + moved
+    for k in range(len(next_K) - 1, -1, -1):
+        n = next_K[k]
+        if n != NOBODY:
+            moved = shifted(start_m[n], start_s_K[k] - start_s_K[n])
+            start_m[k] = moved if is_fog_K[k] and not FOGADD else start_m[k] + moved
+    return _ends(end_s_K, end_m, own_e), _ends(start_s_K, start_m, own_s)
+
+
+def _ends(time_s_K, m, own) -> _Ends:
+    lines = fit_lines(m)
     return _Ends(
         time_s_K=time_s_K,
         centre_K2=lines.centre_M2,
         speed_K2=lines.speed_M2,
         speed_variance_K=NOISE**2 / lines.spread_s2_M,
+        boxes_K4=fit_lines(own).boxes_M4,
         log_size_K=np.log(np.maximum(box_area(lines.boxes_M4), 1)) / 2,
     )
 
@@ -229,7 +260,7 @@ def _cheapest(
     alone = np.arange(len(left_K))
     costs = csr_array(
         (
-            1 + np.concatenate((cost_G, np.full(len(left_K), lone_cost))),
+            10 + np.concatenate((cost_G, np.full(len(left_K), lone_cost))),
             (np.concatenate((left_G, alone)), np.concatenate((right_G, len(right_K) + alone))),
         ),
         shape=(len(left_K), len(right_K) + len(left_K)),

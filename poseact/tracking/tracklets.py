@@ -1,6 +1,6 @@
-"""First step of linking: stretches in which there is no doubt who is who, frame by frame.
+"""First step of linking: stretches that hold one person each, frame by frame.
 
-Shape letters: N rows by frame, M tracklets still open, P people of a frame, J joints.
+Shape letters: N rows by frame, M people followed, P people of a frame, K tracklets, J joints.
 """
 
 from collections.abc import Sequence
@@ -10,97 +10,97 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from poseact.tracking.motion import RealArray, after, fit_lines, moments_of
+from poseact.tracking.motion import RealArray, fit_lines, moments_of, shifted
 from poseact.tracking.similarity import likeness
 
 IndexArray: TypeAlias = npt.NDArray[np.intp]
+FlagArray: TypeAlias = npt.NDArray[np.bool_]
 
-COAST_S: Final = 0.5
-"""A tracklet goes on over this long without its person being found; beyond, `stitch` decides."""
-
+COAST_S: Final = 1.0
 PATIENCE_S: Final = 0.5
-
-LEAST_LIKENESS: Final = 0.5
-"""Whoever is less like the tracklet is somebody else."""
-
-DOUBT: Final = 0.35
-"""A rival less like by this or less makes a match doubtful: what noise alone does to a likeness,
-or two people 4 % of their height apart."""
+LEAST_LIKENESS: Final = 0.4
+COVERED: Final = 0.4
+DOUBT: Final = 0.3
+SWAP: Final = 0.3
+CERTAIN: Final = 0.65
 
 
 def find_tracklets(
     frames: Sequence[slice], pts_s_N: RealArray, boxes_N4: RealArray, joints_NJ3: RealArray
-) -> IndexArray:
-    """Give each row the number of a tracklet that holds one person only, as far as can be told.
-
-    In each frame people are assigned to open tracklets for the largest total likeness with where
-    these should be by now. Where one box is there for two tracklets, or two boxes for one, and it
-    cannot be told which belongs to which, all that are concerned end and others begin: people who
-    walk through each other must not leave with each other's numbers.
-
-    Args:
-        frames: Rows of each frame, in order of time.
-        pts_s_N: Presentation time, seconds.
-        boxes_N4: x0 y0 x1 y1, pixels.
-        joints_NJ3: x, y, confidence; confidence 0 and a finite place where not seen.
-
-    Returns:
-        Tracklet of each row, (N,), numbered by first row.
-    """
+) -> tuple[IndexArray, FlagArray, IndexArray]:
     tracklet_N = np.empty(len(pts_s_N), np.intp)
-    num_tracklets, now_s = 0, pts_s_N[0] if frames else 0.0
-    # of the tracklets still open: row last seen, moments of the line that the box follows
-    last_M, moments_M35 = np.empty(0, np.intp), np.empty((0, 3, 5))
+    is_fog_K: list[bool] = []
+    heir_of_K: list[int] = []
+    clear_M = np.empty(0, np.intp)
+    now_s = pts_s_N[0] if frames else 0.0
+    last_M, number_M, moments_M35 = np.empty(0, np.intp), np.empty(0, np.intp), np.empty((0, 3, 5))
+    is_fog_M, is_touched_M = np.empty(0, np.bool_), np.empty(0, np.bool_)
     for frame in frames:
         step_s, now_s = pts_s_N[frame.start] - now_s, pts_s_N[frame.start]
-        is_fresh_M = now_s - pts_s_N[last_M] <= COAST_S
-        last_M, moments_M35 = last_M[is_fresh_M], after(moments_M35[is_fresh_M], step_s)
-
-        lines = fit_lines(moments_M35)
         unseen_s_M = now_s - pts_s_N[last_M]
+        keep = unseen_s_M <= COAST_S
+        if not keep.all():
+            last_M, number_M, moments_M35 = last_M[keep], number_M[keep], moments_M35[keep]
+            clear_M = clear_M[keep]
+            is_fog_M, is_touched_M, unseen_s_M = is_fog_M[keep], is_touched_M[keep], unseen_s_M[keep]
+        moments_M35 = shifted(moments_M35, step_s)
+        lines = fit_lines(moments_M35)
         expected_MJ3 = joints_NJ3[last_M]
         expected_MJ3[..., :2] += (lines.speed_M2 * unseen_s_M[:, None])[:, None]
         alike_MP = likeness(lines.boxes_M4, expected_MJ3, boxes_N4[frame], joints_NJ3[frame])
-        track, person, is_over_M = _match(alike_MP, np.exp((step_s - unseen_s_M) / PATIENCE_S))
+        trust_M = np.exp((step_s - unseen_s_M) / PATIENCE_S)
+        worth_MP = np.log(np.maximum(alike_MP * trust_M[:, None] / LEAST_LIKENESS, 1))
+        track, person = linear_sum_assignment(worth_MP, maximize=True)
+        is_good = worth_MP[track, person] > 0
+        track, person = track[is_good], person[is_good]
+
+        fog = np.zeros(len(track), np.bool_)
+        split = np.zeros(len(track), np.bool_)
+        if len(track) < len(alike_MP):
+            free = np.ones(len(alike_MP), np.bool_)
+            free[track] = False
+            free = np.flatnonzero(free)
+            covers = alike_MP[np.ix_(free, person)] >= COVERED
+            fog |= covers.any(axis=0)
+            is_touched_M[free] |= covers.any(axis=1)
+        if len(track) < alike_MP.shape[1]:
+            new = np.delete(np.arange(alike_MP.shape[1]), person)
+            split = (alike_MP[np.ix_(track, new)] >= alike_MP[track, person][:, None] - DOUBT).any(axis=1)
+        else:
+            new = np.empty(0, np.intp)
+        if len(track) > 1:
+            w = worth_MP[np.ix_(track, person)]
+            d = np.diag(w)
+            g = (d[:, None] + d - w - w.T < SWAP) & (w > 0) & (w.T > 0)
+            np.fill_diagonal(g, False)
+            fog |= g.any(axis=0)
 
         rows = np.arange(frame.start, frame.stop)
-        samples_P35 = moments_of(boxes_N4[frame])
-        tracklet_N[rows[person]] = tracklet_N[last_M[track]]
+        change = (fog != is_fog_M[track]) | is_touched_M[track] | split | (alike_MP[track, person] < CERTAIN)
+        fresh = np.sort(np.concatenate((person[change], new)))
+        numbers = np.full(len(rows), -1)
+        numbers[person] = number_M[track]
+        numbers[fresh] = np.arange(len(is_fog_K), len(is_fog_K) + len(fresh))
+        fogs = np.zeros(len(rows), np.bool_)
+        fogs[person] = fog
+        is_fog_K.extend(fogs[fresh].tolist())
+        heirs = np.full(len(rows), -1)
+        heirs[person] = clear_M[track]
+        heir_of_K.extend(heirs[fresh].tolist())
+        tracklet_N[rows] = numbers
+
+        number_M[track] = numbers[person]
+        is_fog_M[track] = fog
+        clear_M[track[~fog]] = numbers[person[~fog]]
+        is_touched_M[track] = False
         last_M[track] = rows[person]
+        samples_P35 = moments_of(boxes_N4[frame])
         moments_M35[track] += samples_P35[person]
-
-        new = np.delete(np.arange(len(rows)), person)
-        tracklet_N[rows[new]] = np.arange(num_tracklets, num_tracklets + len(new))
-        num_tracklets += len(new)
-        if len(new) or is_over_M.any():
-            last_M = np.concatenate((last_M[~is_over_M], rows[new]))
-            moments_M35 = np.concatenate((moments_M35[~is_over_M], samples_P35[new]))
-    return tracklet_N
-
-
-def _match(
-    alike_MP: RealArray, trust_M: RealArray
-) -> tuple[IndexArray, IndexArray, npt.NDArray[np.bool_]]:
-    """Pair tracklets with people where there is no doubt; tell which tracklets end in doubt."""
-    # Of the logarithm, so that one good match is worth more than two poor ones; a likeness too
-    # small to count must not pull a better pair apart.
-    worth_MP = np.log(np.maximum(alike_MP * trust_M[:, None] / LEAST_LIKENESS, 1))
-    track, person = linear_sum_assignment(worth_MP, maximize=True)
-    is_good = worth_MP[track, person] > 0
-    track, person = track[is_good], person[is_good]
-
-    is_over_M = np.zeros(len(alike_MP), np.bool_)
-    if len(track) == max(alike_MP.shape):
-        return track, person, is_over_M
-    is_rival_MP = np.zeros(alike_MP.shape, np.bool_)
-    least = np.maximum(alike_MP[track, person] - DOUBT, LEAST_LIKENESS)
-    is_rival_MP[:, person] = alike_MP[:, person] >= least
-    is_rival_MP[track] |= alike_MP[track] >= least[:, None]
-    is_free_M, is_free_P = np.ones(len(alike_MP), np.bool_), np.ones(alike_MP.shape[1], np.bool_)
-    is_free_M[track] = is_free_P[person] = False
-    is_over_M[is_free_M] = is_rival_MP[is_free_M].any(axis=1)
-    in_doubt = is_rival_MP[is_free_M][:, person].any(axis=0) | is_rival_MP[track][:, is_free_P].any(
-        axis=1
-    )
-    is_over_M[track[in_doubt]] = True
-    return track[~in_doubt], person[~in_doubt], is_over_M
+        if len(new):
+            last_M = np.concatenate((last_M, rows[new]))
+            number_M = np.concatenate((number_M, numbers[new]))
+            clear_M = np.concatenate((clear_M, numbers[new]))
+            moments_M35 = np.concatenate((moments_M35, samples_P35[new]))
+            is_fog_M = np.concatenate((is_fog_M, np.zeros(len(new), np.bool_)))
+            is_touched_M = np.concatenate((is_touched_M, np.zeros(len(new), np.bool_)))
+    return tracklet_N, np.array(is_fog_K, np.bool_), np.array(heir_of_K, np.intp)

@@ -10,9 +10,8 @@ import numpy as np
 import ray.train.torch
 import torch
 
-from poseact.datasets.person import read_rgb
 from poseact.datasets.scene_views import draw_scenes
-from poseact.datasets.scenes import LabelledScene, data_hash, read_scenes
+from poseact.datasets.scenes import LabelledScene, data_hash, read_scenes, scene_picture
 from poseact.errors import InputError
 from poseact.evaluation.detection import Matches, match_finds
 from poseact.models.bundle import Bundle, read_bundle, write_bundle
@@ -87,7 +86,7 @@ def run_name(config: TrainDetectorConfig, scenes: Sequence[LabelledScene]) -> st
 
 def measure(detector: Detector, scenes: Sequence[LabelledScene]) -> Matches:
     """Look at scenes and tell hits from false finds."""
-    found = [detector.detect([read_rgb(scene.path)])[0] for scene in scenes]
+    found = [detector.detect([scene_picture(scene)])[0] for scene in scenes]
     return match_finds(scenes, found)
 
 

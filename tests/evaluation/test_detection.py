@@ -5,7 +5,8 @@ import pytest
 from sklearn.metrics import precision_recall_curve
 
 from poseact.datasets.scenes import LabelledScene
-from poseact.evaluation.detection import Matches, box_iou, match_finds
+from poseact.evaluation.detection import Matches, match_finds
+from poseact.geometry import box_iou
 from poseact.models.detection import Detections
 
 PERSON = [10, 10, 30, 60]
