@@ -21,7 +21,6 @@ from poseact.analysis.outcome import VideoOutcome, video_row
 from poseact.analysis.people import People, list_column
 from poseact.analysis.run import Run
 from poseact.geometry import FloatArray
-from poseact.models.action import load_action
 from poseact.models.features import raised_hand
 from poseact.skeleton import NUM_JOINTS
 from poseact.timeline.schema import timeline_schema
@@ -32,8 +31,8 @@ from poseact.timeline.segments import (
     smooth_scores,
 )
 from poseact.timeline.tables import write_segments, write_timeline, write_video_row
+from poseact.tracking.flips import repair_flips
 from poseact.tracking.link import IdArray, link_people
-from poseact.tracking.mirror import repair_flips
 from poseact.tracking.smooth import smooth_joints
 
 NOBODY: Final = -1
@@ -56,7 +55,7 @@ class ActionModel(Protocol):
         """Return probabilities (B, A)."""
 
 
-def finalize(video: PlannedVideo, run: Run) -> VideoOutcome:
+def finalize(video: PlannedVideo, run: Run, action: ActionModel) -> VideoOutcome:
     """Write the tables of a video whose chunks are all done, and forget its chunks.
 
     The ``videos`` row goes last: a video that has one is finished.
@@ -64,6 +63,7 @@ def finalize(video: PlannedVideo, run: Run) -> VideoOutcome:
     Args:
         video: The video and its chunks.
         run: The run.
+        action: Scores what people do.
 
     Returns:
         What became of the video.
@@ -75,7 +75,7 @@ def finalize(video: PlannedVideo, run: Run) -> VideoOutcome:
     work = run.work
     receipts = [work.load_receipt(chunk.chunk_id) for chunk in video.chunks]
     tables = [work.read_part(receipt.chunk_id) for receipt in receipts if receipt.num_frames]
-    tracks = follow(People.from_tables(tables), load_action(run.action_model))
+    tracks = follow(People.from_tables(tables), action)
     segments = list(find_segments(tracks, run))
 
     _write_tables(tracks, segments, video, run)
@@ -124,8 +124,8 @@ def follow(people: People, action: ActionModel) -> Tracks:
     pts_s_N = people.pts_s_N[is_person_N]
     boxes_N4, joints_NJ3 = people.boxes_N4[is_person_N], people.joints_NJ3[is_person_N]
     ids_N = link_people(people.frame_index_N[is_person_N], pts_s_N, boxes_N4, joints_NJ3)
-    joints_NJ3 = repair_flips(ids_N, pts_s_N, joints_NJ3)
-    joints_NJ3 = smooth_joints(ids_N, pts_s_N, joints_NJ3)
+    joints_NJ3 = repair_flips(joints_NJ3, pts_s_N, ids_N)
+    joints_NJ3 = smooth_joints(joints_NJ3, pts_s_N, ids_N)
     scores_NA = _smoothed_scores(ids_N, pts_s_N, action.predict(joints_NJ3))
     return Tracks(
         people=dataclasses.replace(people, joints_NJ3=_spread(joints_NJ3, is_person_N, np.nan)),

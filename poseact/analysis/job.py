@@ -171,10 +171,11 @@ def _watch_and_finalize(
     resources: dict[str, float] = ray.cluster_resources()
     pools = pools_for(resources.get("CPU", 1), resources.get("GPU", 0), len(pending))
     finalize_video = ray.remote(finalize).options(num_cpus=CPUS_PER_WORKER)
+    action = load_action(config.action_model)
 
     left = Counter(chunk.video_id for chunk in pending)
     videos = {video.info.video_id: video for video in plan.videos}
-    results = [finalize_video.remote(v, run) for id_, v in videos.items() if not left[id_]]
+    results = [finalize_video.remote(v, run, action) for id_, v in videos.items() if not left[id_]]
     progress = Progress.of(pending, plan)
     receipts = []
     try:
@@ -183,7 +184,7 @@ def _watch_and_finalize(
             progress.advance(receipt.num_planned)
             left[receipt.video_id] -= 1
             if not left[receipt.video_id]:
-                results.append(finalize_video.remote(videos[receipt.video_id], run))
+                results.append(finalize_video.remote(videos[receipt.video_id], run, action))
         outcomes: list[VideoOutcome] = ray.get(results)
     except KeyboardInterrupt:
         for chunk in pending:

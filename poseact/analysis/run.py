@@ -38,9 +38,6 @@ class Run:
 
     rules: SegmentRules
 
-    action_model: Path | None = None
-    """Folder of the action bundle; the one that ships with the package if not given."""
-
     @property
     def work(self) -> Work:
         """The folder of what is planned, tried and done."""
@@ -87,7 +84,6 @@ def open_run(
         model_id="+".join(filter(None, [detector_id, pose_id, action_id])),
         actions=actions,
         rules=config.rules,
-        action_model=config.action_model,
     )
 
 

@@ -1,98 +1,60 @@
-"""Second step of linking: join tracklets over the gaps between them, all at once.
+"""Second step of linking: put tracklets together over the gaps between them, all at once.
 
-Shape letters: N rows, K tracklets, G possible joints of an end and a start.
+Shape letters: N rows, K tracklets, G pairs.
 """
 
 import dataclasses
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
-from poseact.tracking.motion import NOISE, RealArray, fit_lines, moments_of, shifted
-from poseact.tracking.similarity import box_area
-from poseact.tracking.tracklets import IndexArray
+from poseact.tracking.motion import RealArray, moments_of, shifted
+from poseact.tracking.surprise import Ends, surprise
+from poseact.tracking.tracklets import FlagArray, IndexArray, Tracklets
+
+NONE: Final = -1
 
 WINDOW_S: Final = 1.0
-"""How much of a tracklet's end or start tells where it goes or comes from."""
+"""How much of a tracklet tells how it ends or starts; `MEMORY_S` makes the rest weigh nothing."""
 
-PLACE: Final = 0.17
-"""How far the boxes of one person may be off beyond their noise, standard deviation, in sizes: a
-tenth of the height, for a box that is partly covered moves."""
+LONE_COST: Final = 9.0
+"""Cost of an end that goes on nowhere."""
 
-TURN: Final = 1.0
-"""How much people change their speed, standard deviation, in sizes per second: a walk becomes a
-stroll."""
-
-DAMPING_S: Final = 2.0
-"""Time constant with which the speed of a person out of sight goes down."""
-
-SIZE_RATIO: Final = 0.12
-"""How much the size may change, standard deviation of its logarithm."""
-
-MOST_FOR_SPEED: Final = 6.0
-MOST_FOR_SIZE: Final = 4.0
-"""What speed and size add to the cost at most: people do turn on the spot, and a table hides
-their legs."""
-
-NOBODY: Final = -1
 STEADY: Final = 1.0
-ROUNDS = 3
-FOGADD = 1
+"""Taken off the cost if one follower saw both sides: they are right about three times in four."""
+
 FAR: Final = 0.5
+"""Mean squared distance, in sizes, from where a person should be beyond which they are not."""
 
-LONE_END: Final = 9.0
-"""Cost of an end that is joined to no start."""
+ROUNDS: Final = 3
+"""How often to put together; each time it is better known how those who are joined move."""
 
-
-@dataclasses.dataclass(frozen=True)
-class _Ends:
-    """Starts, or ends, of tracklets."""
-
-    time_s_K: RealArray
-    centre_K2: RealArray
-    """Of the box, pixels."""
-
-    speed_K2: RealArray
-    """Pixels per second."""
-
-    speed_variance_K: RealArray
-    """In sizes squared per second squared."""
-
-    log_size_K: RealArray
-    boxes_K4: RealArray
+BLOCK: Final = 4096
+"""Ends compared with starts at a time, which bounds memory."""
 
 
 @dataclasses.dataclass(frozen=True)
-class _Joints:
-    before_G: IndexArray
-    next_G: IndexArray
+class _Pairs:
+    """Ends and the starts that could go on from them, by end, then start."""
+
+    end_G: IndexArray
+    start_G: IndexArray
     cost_G: RealArray
-
-    def cost_of(self, before: IndexArray, following: IndexArray) -> RealArray:
-        """Inf where not possible."""
-        if not len(self.cost_G):
-            return np.full(len(before), np.inf)
-        base = max(self.before_G.max(), self.next_G.max(), following.max(initial=0)) + 1
-        keys = self.before_G * base + self.next_G
-        wanted = before * base + following
-        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        return np.where(keys[at] == wanted, self.cost_G[at], np.inf)
 
 
 def stitch(
-    tracklet_N: IndexArray, pts_s_N: RealArray, boxes_N4: RealArray, is_fog_K: npt.NDArray[np.bool_], heir_of_K: IndexArray, max_gap_s: float
+    tracklets: Tracklets, pts_s_N: RealArray, boxes_N4: RealArray, max_gap_s: float
 ) -> IndexArray:
     """Return for each tracklet the first one of the same person, (K,).
 
-    Each end is joined to at most one start within ``max_gap_s`` after it, for the least total
-    cost: the surprise at the way between them and at the changes of speed and size, for somebody
-    who keeps on walking.
+    First the tracklets in which people were in plain view, for the least total cost; then those
+    in which one covered another go where somebody is missing, closest to the way that person must
+    have taken; then whatever is left.
 
     Args:
-        tracklet_N: Tracklet of each row, 0 to K - 1, numbered by first row.
+        tracklets: Of the whole recording.
         pts_s_N: Presentation time of each row, seconds, not decreasing.
         boxes_N4: x0 y0 x1 y1, pixels.
         max_gap_s: Longest gap to bridge.
@@ -100,173 +62,158 @@ def stitch(
     Source:
         Association in levels after Huang, Wu and Nevatia (2008).
     """
-    if not len(tracklet_N):
-        return np.empty(0, np.intp)
-    order = np.argsort(tracklet_N, kind="stable")
-    tracklet_N, pts_s_N, boxes_N4 = tracklet_N[order], pts_s_N[order], boxes_N4[order]
-    last_K = np.append(np.flatnonzero(np.diff(tracklet_N)), len(tracklet_N) - 1)
-    first_K = np.insert(last_K[:-1] + 1, 0, 0)
+    num_tracklets = len(tracklets.follower_K)
+    next_K = np.full(num_tracklets, NONE)
+    if not num_tracklets:
+        return next_K
+    order = np.argsort(tracklets.tracklet_N, kind="stable")
+    tracklet_N, pts_s_N, boxes_N4 = tracklets.tracklet_N[order], pts_s_N[order], boxes_N4[order]
+    first_K = np.searchsorted(tracklet_N, np.arange(num_tracklets))
+    last_K = np.append(first_K[1:], len(tracklet_N)) - 1
     end_s_K, start_s_K = pts_s_N[last_K], pts_s_N[first_K]
-    end_m = _own(end_s_K, tracklet_N, pts_s_N, boxes_N4)
-    start_m = _own(start_s_K, tracklet_N, pts_s_N, boxes_N4)
-    before_G, next_G = _candidates(end_s_K, start_s_K, max_gap_s)
-    next_K = np.full(len(last_K), NOBODY)
-    for _ in range(int(ROUNDS)):
-        ends, starts = _along(end_s_K, end_m, start_s_K, start_m, next_K, is_fog_K)
-        cost_G = _costs(ends, before_G, starts, next_G)
-        cost_G -= STEADY * (heir_of_K[next_G] == before_G)
-        is_possible_G = cost_G < LONE_END
-        joints = _Joints(before_G[is_possible_G], next_G[is_possible_G], cost_G[is_possible_G])
-        next_K = np.full(len(last_K), NOBODY)
-        _join(next_K, joints, ~is_fog_K)
-        while _insert(next_K, joints, ends, starts, is_fog_K):
-            pass
-        _join(next_K, joints, np.ones(len(last_K), np.bool_))
+    end_K35 = _moments_at(end_s_K, tracklet_N, pts_s_N, boxes_N4)
+    start_K35 = _moments_at(start_s_K, tracklet_N, pts_s_N, boxes_N4)
 
-    origin_K = np.arange(len(last_K))
+    for _ in range(ROUNDS):
+        ends = Ends.fit(end_s_K, end_K35, _with_before(end_K35, end_s_K, next_K))
+        starts = Ends.fit(start_s_K, start_K35, _with_next(start_K35, start_s_K, next_K))
+        pairs = _possible_pairs(ends, starts, _heirs(tracklets), max_gap_s)
+        next_K = np.full(num_tracklets, NONE)
+        _join(next_K, pairs, ~tracklets.is_covered_K)
+        while _insert(next_K, pairs, ends, starts, tracklets.is_covered_K):
+            pass
+        _join(next_K, pairs, np.ones(num_tracklets, np.bool_))
+
+    origin_K = np.arange(num_tracklets)
     for before, following in enumerate(next_K.tolist()):
-        # a start comes after the end before it, so in order of starts the origin is known
-        if following != NOBODY:
+        # what goes on has the higher number, so the origin of `before` is known by now
+        if following != NONE:
             origin_K[following] = origin_K[before]
     return origin_K
 
 
-def _join(next_K: IndexArray, joints: _Joints, is_open_K: npt.NDArray[np.bool_]) -> None:
-    """Join open ends to open starts for the least total cost."""
-    is_start_K = is_open_K.copy()
-    is_start_K[next_K[next_K != NOBODY]] = False
-    is_end_K = is_open_K & (next_K == NOBODY)
-    good_G = is_end_K[joints.before_G] & is_start_K[joints.next_G]
-    before, following = _cheapest(
-        joints.before_G[good_G], joints.next_G[good_G], joints.cost_G[good_G], LONE_END
-    )
-    next_K[before] = following
-
-
-def _insert(
-    next_K: IndexArray, joints: _Joints, ends: _Ends, starts: _Ends, is_fog_K: npt.NDArray[np.bool_]
-) -> bool:
-    is_lone_K = is_fog_K & (next_K == NOBODY)
-    is_lone_K[next_K[next_K != NOBODY]] = False
-    a_G, f_G = joints.before_G, joints.next_G
-    good = (next_K[a_G] != NOBODY) & is_lone_K[f_G]
-    a_G, f_G = a_G[good], f_G[good]
-    b_G = next_K[a_G]
-    good = ends.time_s_K[f_G] < starts.time_s_K[b_G]
-    a_G, f_G, b_G = a_G[good], f_G[good], b_G[good]
-    cost = np.zeros(len(a_G))
-    t0, t1 = ends.time_s_K[a_G], starts.time_s_K[b_G]
-    for side in (starts, ends):
-        share = ((side.time_s_K[f_G] - t0) / (t1 - t0))[:, None]
-        expected = ends.boxes_K4[a_G] * (1 - share) + starts.boxes_K4[b_G] * share
-        off = (side.boxes_K4[f_G] - expected) / np.exp(side.log_size_K[f_G])[:, None]
-        cost += np.square(off).mean(axis=1)
-    good = cost < FAR
-    before, between = _cheapest(a_G[good], f_G[good], cost[good], FAR)
-    next_K[between] = next_K[before]
-    next_K[before] = between
-    return len(between) > 0
-
-
-def _own(time_s_K, tracklet_N, pts_s_N, boxes_N4):
+def _moments_at(
+    time_s_K: RealArray, tracklet_N: IndexArray, pts_s_N: RealArray, boxes_N4: RealArray
+) -> RealArray:
+    """Return the moments of the boxes of each tracklet, rows sorted by it, counted from a time."""
     away_s_N = pts_s_N - time_s_K[tracklet_N]
     near = np.flatnonzero(np.abs(away_s_N) <= WINDOW_S)
     first_K = np.searchsorted(tracklet_N[near], np.arange(len(time_s_K)))
     return np.add.reduceat(moments_of(boxes_N4[near], away_s_N[near]), first_K, axis=0)
 
 
-def _along(end_s_K, end_m, start_s_K, start_m, next_K, is_fog_K):
-    end_m, start_m = end_m.copy(), start_m.copy()
-    own_e, own_s = end_m.copy(), start_m.copy()
-    for k, n in enumerate(next_K.tolist()):
-        if n != NOBODY:
-            moved = shifted(end_m[k], end_s_K[n] - end_s_K[k])
-            end_m[n] = moved if is_fog_K[n] and not FOGADD else end_m[n] + moved
-    for k in range(len(next_K) - 1, -1, -1):
-        n = next_K[k]
-        if n != NOBODY:
-            moved = shifted(start_m[n], start_s_K[k] - start_s_K[n])
-            start_m[k] = moved if is_fog_K[k] and not FOGADD else start_m[k] + moved
-    return _ends(end_s_K, end_m, own_e), _ends(start_s_K, start_m, own_s)
+def _with_before(end_K35: RealArray, end_s_K: RealArray, next_K: IndexArray) -> RealArray:
+    """Add to each end what came before the tracklet."""
+    moments_K35 = end_K35.copy()
+    for k in np.flatnonzero(next_K != NONE).tolist():
+        following = next_K[k]
+        moments_K35[following] += shifted(moments_K35[k], end_s_K[following] - end_s_K[k])
+    return moments_K35
 
 
-def _ends(time_s_K, m, own) -> _Ends:
-    lines = fit_lines(m)
-    return _Ends(
-        time_s_K=time_s_K,
-        centre_K2=lines.centre_M2,
-        speed_K2=lines.speed_M2,
-        speed_variance_K=NOISE**2 / lines.spread_s2_M,
-        boxes_K4=fit_lines(own).boxes_M4,
-        log_size_K=np.log(np.maximum(box_area(lines.boxes_M4), 1)) / 2,
-    )
+def _with_next(start_K35: RealArray, start_s_K: RealArray, next_K: IndexArray) -> RealArray:
+    """Add to each start what comes after the tracklet."""
+    moments_K35 = start_K35.copy()
+    for k in np.flatnonzero(next_K != NONE)[::-1].tolist():
+        following = next_K[k]
+        moments_K35[k] += shifted(moments_K35[following], start_s_K[k] - start_s_K[following])
+    return moments_K35
 
 
-def _candidates(
-    end_s_K: RealArray, start_s_K: RealArray, max_gap_s: float
-) -> tuple[IndexArray, IndexArray]:
-    """Return every end with every start after it within the gap; starts are in order of time."""
-    first_K = np.searchsorted(start_s_K, end_s_K, side="right")
-    count_K = np.searchsorted(start_s_K, end_s_K + max_gap_s, side="right") - first_K
-    before_G = np.repeat(np.arange(len(end_s_K)), count_K)
-    rank_G = np.arange(len(before_G)) - np.repeat(np.cumsum(count_K) - count_K, count_K)
-    return before_G, first_K[before_G] + rank_G
+def _heirs(tracklets: Tracklets) -> IndexArray:
+    """Return for each tracklet in plain view the follower's next one, (K,)."""
+    plain = np.flatnonzero(~tracklets.is_covered_K)
+    plain = plain[np.argsort(tracklets.follower_K[plain], kind="stable")]
+    is_same = np.diff(tracklets.follower_K[plain]) == 0
+    heir_K = np.full(len(tracklets.follower_K), NONE)
+    heir_K[plain[:-1][is_same]] = plain[1:][is_same]
+    return heir_K
 
 
-def _costs(ends: _Ends, before_G: IndexArray, starts: _Ends, next_G: IndexArray) -> RealArray:
-    """Return the negative log-likelihood of each joint, 0 for the least surprising one."""
-    gap_s_G = starts.time_s_K[next_G] - ends.time_s_K[before_G]
-    size_G1 = np.exp((ends.log_size_K[before_G] + starts.log_size_K[next_G]) / 2)[:, None]
-    variance_a_G = ends.speed_variance_K[before_G]
-    variance_b_G = starts.speed_variance_K[next_G]
-    speed_a_G2 = ends.speed_K2[before_G] / size_G1
-    speed_b_G2 = starts.speed_K2[next_G] / size_G1
-
-    share_b_G1 = (variance_a_G / (variance_a_G + variance_b_G))[:, None]
-    speed_G2 = speed_a_G2 + share_b_G1 * (speed_b_G2 - speed_a_G2)
-    variance_G = variance_a_G * share_b_G1[:, 0]
-    way_s_G1 = DAMPING_S * (1 - np.exp(-gap_s_G / DAMPING_S))[:, None]
-    off_G2 = (starts.centre_K2[next_G] - ends.centre_K2[before_G]) / size_G1 - speed_G2 * way_s_G1
-
-    place_G = _surprise(off_G2, PLACE**2 + (TURN**2 + variance_G) * gap_s_G**2, PLACE**2)
-    speed_G = _surprise(
-        speed_b_G2 - speed_a_G2, TURN**2 + variance_a_G + variance_b_G, TURN**2, MOST_FOR_SPEED
-    )
-    log_ratio_G = starts.log_size_K[next_G] - ends.log_size_K[before_G]
-    size_G = np.minimum(np.square(log_ratio_G / SIZE_RATIO) / 2, MOST_FOR_SIZE)
-    return place_G + speed_G + size_G
+def _possible_pairs(ends: Ends, starts: Ends, heir_K: IndexArray, max_gap_s: float) -> _Pairs:
+    """Return every end with every start after it that is neither too late nor too surprising."""
+    # tracklets are numbered by start
+    first_K = np.searchsorted(starts.time_s_K, ends.time_s_K, side="right")
+    after_K = np.searchsorted(starts.time_s_K, ends.time_s_K + max_gap_s, side="right")
+    blocks = []
+    for low in range(0, len(first_K), BLOCK):
+        first_B, count_B = first_K[low : low + BLOCK], (after_K - first_K)[low : low + BLOCK]
+        end_G = np.repeat(np.arange(len(count_B)), count_B)
+        rank_G = np.arange(len(end_G)) - (np.cumsum(count_B) - count_B)[end_G]
+        start_G = first_B[end_G] + rank_G
+        end_G += low
+        cost_G = surprise(ends, end_G, starts, start_G) - STEADY * (heir_K[end_G] == start_G)
+        good = np.flatnonzero(cost_G < LONE_COST)
+        blocks.append((end_G[good], start_G[good], cost_G[good]))
+    end_G, start_G, cost_G = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return _Pairs(end_G, start_G, cost_G)
 
 
-def _surprise(
-    off_G2: RealArray, variance_G: RealArray, least_variance: float, most: float = np.inf
+def _join(next_K: IndexArray, pairs: _Pairs, is_open_K: FlagArray) -> None:
+    """Let open ends that go on nowhere go on as open starts, for the least total cost."""
+    is_start_K = is_open_K.copy()
+    is_start_K[next_K[next_K != NONE]] = False
+    is_end_K = is_open_K & (next_K == NONE)
+    good = np.flatnonzero(is_end_K[pairs.end_G] & is_start_K[pairs.start_G])
+    end, start = _cheapest(pairs.end_G[good], pairs.start_G[good], pairs.cost_G[good], LONE_COST)
+    next_K[end] = start
+
+
+def _insert(
+    next_K: IndexArray, pairs: _Pairs, ends: Ends, starts: Ends, is_covered_K: FlagArray
+) -> bool:
+    """Put covered tracklets into gaps, at most one into each; tell whether there were any."""
+    is_lone_K = is_covered_K & (next_K == NONE)
+    is_lone_K[next_K[next_K != NONE]] = False
+    good = np.flatnonzero((next_K[pairs.end_G] != NONE) & is_lone_K[pairs.start_G])
+    good = good[ends.time_s_K[pairs.start_G[good]] < starts.time_s_K[next_K[pairs.end_G[good]]]]
+    before_G, lone_G = pairs.end_G[good], pairs.start_G[good]
+    way_G = _off_the_way(before_G, lone_G, next_K[before_G], ends, starts)
+    is_near_G = way_G < FAR
+    before, lone = _cheapest(before_G[is_near_G], lone_G[is_near_G], way_G[is_near_G], FAR)
+    next_K[lone] = next_K[before]
+    next_K[before] = lone
+    return len(lone) > 0
+
+
+def _off_the_way(
+    before_G: IndexArray, lone_G: IndexArray, next_G: IndexArray, ends: Ends, starts: Ends
 ) -> RealArray:
-    """Return the negative log-likelihood of an offset; 0 if there is none at least variance."""
-    unlikely_G = np.square(off_G2).sum(axis=1) / variance_G / 2
-    surprise_G: RealArray = np.minimum(unlikely_G, most) + np.log(variance_G / least_variance)
-    return surprise_G
+    """Return how far tracklets lie from the straight way between two others.
+
+    Mean square over the corners of the box at start and end, in sizes squared.
+    """
+    left_s_G, back_s_G = ends.time_s_K[before_G], starts.time_s_K[next_G]
+    off_G = np.zeros(len(lone_G))
+    for lone in (starts, ends):
+        share_G1 = ((lone.time_s_K[lone_G] - left_s_G) / (back_s_G - left_s_G))[:, None]
+        way_G4 = ends.boxes_K4[before_G] * (1 - share_G1) + starts.boxes_K4[next_G] * share_G1
+        off_G4 = (lone.boxes_K4[lone_G] - way_G4) / np.exp(lone.log_size_K[lone_G])[:, None]
+        off_G += np.square(off_G4).mean(axis=1) / 2
+    return off_G
 
 
 def _cheapest(
     left_G: IndexArray, right_G: IndexArray, cost_G: RealArray, lone_cost: float
 ) -> tuple[IndexArray, IndexArray]:
-    """Choose pairs, each side in one at most, for the least total cost.
+    """Choose pairs, each side in at most one, for the least total cost.
 
-    A left side without a pair costs ``lone_cost``.
+    A left side in none costs ``lone_cost``.
     """
-    left_K, left_G = np.unique(left_G, return_inverse=True)
-    right_K, right_G = np.unique(right_G, return_inverse=True)
-    # Each left side also has a column of its own that stands for no pair. A sparse matrix reads
-    # 0 as no entry, hence the 1.
+    left_K, row_G = np.unique(left_G, return_inverse=True)
+    right_K, column_G = np.unique(right_G, return_inverse=True)
+    if not len(left_K):
+        return left_K, right_K
+    # Each left side has a column of its own that stands for no pair. A sparse matrix takes 0 for
+    # no entry, hence the offset.
     alone = np.arange(len(left_K))
     costs = csr_array(
         (
-            10 + np.concatenate((cost_G, np.full(len(left_K), lone_cost))),
-            (np.concatenate((left_G, alone)), np.concatenate((right_G, len(right_K) + alone))),
+            1 + STEADY + np.concatenate((cost_G, np.full(len(left_K), lone_cost))),
+            (np.concatenate((row_G, alone)), np.concatenate((column_G, len(right_K) + alone))),
         ),
         shape=(len(left_K), len(right_K) + len(left_K)),
     )
-    if not len(left_K):
-        return left_K, right_K
     row, column = min_weight_full_bipartite_matching(costs)
     is_pair = column < len(right_K)
     return left_K[row[is_pair]], right_K[column[is_pair]]
