@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from poseact.tracking.similarity import box_iou
+from poseact.geometry import FloatArray, box_iou
 
 LEAST_IOU: Final = 0.5
 """Intersection over union from which a found box is the true one."""
@@ -26,7 +26,7 @@ class Tracks:
     track_N: npt.NDArray[np.integer]
     """Number of the person; no number twice in a frame."""
 
-    boxes_N4: npt.NDArray[np.floating]
+    boxes_N4: FloatArray
     """x0 y0 x1 y1, pixels."""
 
 
@@ -106,7 +106,7 @@ class _Frame:
     index: int
     true: list[int]
     found: list[int]
-    iou: npt.NDArray[np.float64]
+    iou: FloatArray
 
 
 def _frames(true: Tracks, found: Tracks) -> Iterator[_Frame]:

@@ -22,9 +22,6 @@ WINDOW_S: Final = 1.0
 LONE_COST: Final = 9.0
 """Cost of an end that goes on nowhere."""
 
-STEADY: Final = 1.0
-"""Taken off the cost if one follower saw both sides: they are right about three times in four."""
-
 FAR: Final = 0.5
 """Mean squared distance, in sizes, from where a person should be beyond which they are not."""
 
@@ -62,7 +59,7 @@ def stitch(
     Source:
         Association in levels after Huang, Wu and Nevatia (2008).
     """
-    num_tracklets = len(tracklets.follower_K)
+    num_tracklets = len(tracklets.is_covered_K)
     next_K = np.full(num_tracklets, NONE)
     if not num_tracklets:
         return next_K
@@ -77,7 +74,7 @@ def stitch(
     for _ in range(ROUNDS):
         ends = Ends.fit(end_s_K, end_K35, _with_before(end_K35, end_s_K, next_K))
         starts = Ends.fit(start_s_K, start_K35, _with_next(start_K35, start_s_K, next_K))
-        pairs = _possible_pairs(ends, starts, _heirs(tracklets), max_gap_s)
+        pairs = _possible_pairs(ends, starts, max_gap_s)
         next_K = np.full(num_tracklets, NONE)
         _join(next_K, pairs, ~tracklets.is_covered_K)
         while _insert(next_K, pairs, ends, starts, tracklets.is_covered_K):
@@ -120,17 +117,7 @@ def _with_next(start_K35: RealArray, start_s_K: RealArray, next_K: IndexArray) -
     return moments_K35
 
 
-def _heirs(tracklets: Tracklets) -> IndexArray:
-    """Return for each tracklet in plain view the follower's next one, (K,)."""
-    plain = np.flatnonzero(~tracklets.is_covered_K)
-    plain = plain[np.argsort(tracklets.follower_K[plain], kind="stable")]
-    is_same = np.diff(tracklets.follower_K[plain]) == 0
-    heir_K = np.full(len(tracklets.follower_K), NONE)
-    heir_K[plain[:-1][is_same]] = plain[1:][is_same]
-    return heir_K
-
-
-def _possible_pairs(ends: Ends, starts: Ends, heir_K: IndexArray, max_gap_s: float) -> _Pairs:
+def _possible_pairs(ends: Ends, starts: Ends, max_gap_s: float) -> _Pairs:
     """Return every end with every start after it that is neither too late nor too surprising."""
     # tracklets are numbered by start
     first_K = np.searchsorted(starts.time_s_K, ends.time_s_K, side="right")
@@ -142,7 +129,7 @@ def _possible_pairs(ends: Ends, starts: Ends, heir_K: IndexArray, max_gap_s: flo
         rank_G = np.arange(len(end_G)) - (np.cumsum(count_B) - count_B)[end_G]
         start_G = first_B[end_G] + rank_G
         end_G += low
-        cost_G = surprise(ends, end_G, starts, start_G) - STEADY * (heir_K[end_G] == start_G)
+        cost_G = surprise(ends, end_G, starts, start_G)
         good = np.flatnonzero(cost_G < LONE_COST)
         blocks.append((end_G[good], start_G[good], cost_G[good]))
     end_G, start_G, cost_G = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
@@ -209,7 +196,7 @@ def _cheapest(
     alone = np.arange(len(left_K))
     costs = csr_array(
         (
-            1 + STEADY + np.concatenate((cost_G, np.full(len(left_K), lone_cost))),
+            1 + np.concatenate((cost_G, np.full(len(left_K), lone_cost))),
             (np.concatenate((row_G, alone)), np.concatenate((column_G, len(right_K) + alone))),
         ),
         shape=(len(left_K), len(right_K) + len(left_K)),

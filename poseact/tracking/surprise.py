@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 
 from poseact.tracking.motion import NOISE, RealArray, fit_lines
-from poseact.tracking.similarity import box_area
 from poseact.tracking.tracklets import IndexArray
 
 PLACE: Final = 0.17
@@ -69,7 +68,7 @@ class Ends:
             centre_K2=lines.centre_M2,
             speed_K2=lines.speed_M2,
             speed_variance_K=NOISE**2 / lines.spread_s2_M,
-            log_size_K=np.log(np.maximum(box_area(lines.boxes_M4), 1)) / 2,
+            log_size_K=np.log(np.maximum(lines.sides_M2, 1)).mean(axis=1),
             log_height_K=np.log(np.maximum(lines.sides_M2[:, 1], 1)),
             log_height_variance_K=NOISE**2 / lines.weight_M,
         )

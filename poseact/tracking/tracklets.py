@@ -33,18 +33,12 @@ SURE_LIKENESS: Final = 0.6
 COVERING_LIKENESS: Final = 0.5
 """Two people so alike have one box after the detector's suppression of doubles."""
 
-SPLIT_MARGIN: Final = 0.25
-"""Of two boxes for one person, the better must be more alike by this to be surely theirs."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Tracklets:
     """Stretches of rows, numbered by first row."""
 
     tracklet_N: IndexArray
-    follower_K: IndexArray
-    """Tracklets of one follower come one after the other and most likely are one person."""
-
     is_covered_K: FlagArray
     """Whether another person, not found meanwhile, should be at the same place: it cannot be told
     whose box it is."""
@@ -92,7 +86,7 @@ def find_tracklets(
         missed, fresh = _others(followed, len(last_M)), _others(person, alike_MP.shape[1])
         covers = alike_MP[np.ix_(missed, person)] >= COVERING_LIKENESS
         is_covered_N[found] = covers.any(axis=0)
-        is_cut_N[found] = is_lost_M[followed] | _is_doubtful(alike_MP, followed, person, fresh)
+        is_cut_N[found] = is_lost_M[followed] | (alike_MP[followed, person] < SURE_LIKENESS)
         follower_N[found] = follower_N[last_M[followed]]
         last_M[followed], is_lost_M[followed] = found, False
         is_lost_M[missed] |= covers.any(axis=1)
@@ -125,15 +119,6 @@ def _others(chosen: IndexArray, count: int) -> IndexArray:
     return np.flatnonzero(is_other)
 
 
-def _is_doubtful(
-    alike_MP: RealArray, followed: IndexArray, person: IndexArray, fresh: IndexArray
-) -> FlagArray:
-    """Tell the matches that are poor, and those where another person nobody followed fits too."""
-    alike = alike_MP[followed, person]
-    rival = alike_MP[np.ix_(followed, fresh)].max(axis=1, initial=0)
-    return np.asarray((alike < SURE_LIKENESS) | (rival >= alike - SPLIT_MARGIN))
-
-
 def _cut(follower_N: IndexArray, is_covered_N: FlagArray, is_cut_N: FlagArray) -> Tracklets:
     """Cut the rows of each follower where asked, and where being covered starts or ends."""
     order = np.argsort(follower_N, kind="stable")
@@ -149,4 +134,4 @@ def _cut(follower_N: IndexArray, is_covered_N: FlagArray, is_cut_N: FlagArray) -
     tracklet_N = np.empty_like(follower_N)
     tracklet_N[order] = rank_K[np.cumsum(is_first_N) - 1]
     first_K = first_K[by_row_K]
-    return Tracklets(tracklet_N, follower_N[first_K], is_covered_N[first_K])
+    return Tracklets(tracklet_N, is_covered_N[first_K])
