@@ -2,6 +2,7 @@ import dataclasses
 import functools
 import json
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -11,6 +12,7 @@ from poseact.models.bundle import write_bundle
 from poseact.models.heatmaps import HeatmapShape
 from poseact.models.presets import PRESETS, build_pose, pose_net, shape_from_manifest, start_from
 from poseact.models.regression import RegressionShape
+from poseact.models.runtime import PoseEstimator, load_pose
 from poseact.models.simcc import SimccShape
 from poseact.skeleton import MIRROR, NUM_JOINTS
 
@@ -201,6 +203,20 @@ def test_simcc_takes_the_backbone_of_a_heat_map_bundle(tmp_path):
 def test_weights_that_do_not_fit_are_refused(preset, make, reason, tmp_path):
     with pytest.raises(ConfigError, match=reason):
         start_from(small(preset), make(tmp_path))
+
+
+@EVERY
+def test_every_preset_runs_from_its_bundle_in_batches_of_any_size(preset, tmp_path):
+    net = untrained(preset)
+    crops = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE, 3), np.uint8)
+
+    estimator = load_pose(write(tmp_path, net, preset).path, "cpu")
+    found = [estimator.predict(crops[:size]) for size in (1, 2, 5)]
+
+    assert [len(joints) for joints in found] == [1, 2, 5]
+    by_torch = PoseEstimator.from_net(net).predict(crops)
+    distance_px = np.linalg.norm(found[-1][..., :2] - by_torch[..., :2], axis=2)
+    assert np.median(distance_px) < 0.5  # bfloat16, and peaks that hardly stand out
 
 
 def test_weights_of_another_architecture_are_a_bundle_error(tmp_path):
