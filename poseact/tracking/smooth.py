@@ -15,10 +15,11 @@ RealArray: TypeAlias = npt.NDArray[np.float64]
 CUTOFF_HZ: Final = 1.0
 """Cutoff for a joint at rest; lower is calmer."""
 
-CUTOFF_HZ_PER_SPEED: Final = 4.0
+CUTOFF_HZ_PER_SPEED: Final = 5.0
 """Rise of the cutoff per body radius a second; higher follows faster."""
 
 REST_SPEED: Final = 0.5
+"""Speed that is not told from noise, body radii a second: jitter of 1 % of the height has it."""
 
 SPEED_TAU_S: Final = 0.08
 """Time constant of the filter in front of the speed."""
@@ -102,8 +103,8 @@ class _Neighbours:
     def __init__(self, pts_s_N: RealArray, track_N: npt.NDArray[np.integer]) -> None:
         self._pts_s_N, self._track_N = pts_s_N, track_N
         step_s_N = np.diff(pts_s_N, append=np.nan)
-        is_near_N = (step_s_N <= REACH_S) & (np.diff(track_N, append=-1) == 0)
-        self.step_s_N = np.where(is_near_N, step_s_N, np.nan)
+        is_same_N = np.diff(track_N, append=-1) == 0
+        self.step_s_N = np.where(is_same_N & (step_s_N <= REACH_S), step_s_N, np.nan)
         """Time to the next row; NaN if that is not a neighbour."""
 
     def mean(

@@ -65,6 +65,7 @@ def find_tracklets(
     """
     follower_N = np.empty(len(pts_s_N), np.intp)
     is_covered_N, is_cut_N = np.zeros(len(pts_s_N), np.bool_), np.zeros(len(pts_s_N), np.bool_)
+    sample_N35 = moments_of(boxes_N4)
     num_followers, now_s = 0, pts_s_N[0] if frames else 0.0
     # of the people followed: row last found, line of the box, whether it may have been covered
     last_M, moments_M35, is_lost_M = np.empty(0, np.intp), np.empty((0, 3, 5)), np.empty(0, bool)
@@ -90,15 +91,15 @@ def find_tracklets(
         follower_N[found] = follower_N[last_M[followed]]
         last_M[followed], is_lost_M[followed] = found, False
         is_lost_M[missed] |= covers.any(axis=1)
-        samples_P35 = moments_of(boxes_N4[frame])
-        moments_M35[followed] += samples_P35[person]
+        moments_M35[followed] += sample_N35[found]
 
         if len(fresh):
-            follower_N[frame.start + fresh] = np.arange(num_followers, num_followers + len(fresh))
-            num_followers += len(fresh)
-            last_M = np.concatenate((last_M, frame.start + fresh))
-            is_lost_M = np.concatenate((is_lost_M, np.zeros(len(fresh), np.bool_)))
-            moments_M35 = np.concatenate((moments_M35, samples_P35[fresh]))
+            new = frame.start + fresh
+            follower_N[new] = np.arange(num_followers, num_followers + len(new))
+            num_followers += len(new)
+            last_M = np.concatenate((last_M, new))
+            is_lost_M = np.concatenate((is_lost_M, np.zeros(len(new), np.bool_)))
+            moments_M35 = np.concatenate((moments_M35, sample_N35[new]))
     return _cut(follower_N, is_covered_N, is_cut_N)
 
 
