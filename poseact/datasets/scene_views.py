@@ -5,8 +5,9 @@ fewer), S side of a canvas, H W rows and columns of a view.
 """
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -16,11 +17,15 @@ from torch import Tensor
 
 from poseact.datasets.augment import Dice, Jitter, degrade, flat_colors, sample
 from poseact.datasets.person import read_rgb
+from poseact.datasets.rendered.crowd import render_crowd
 from poseact.datasets.scenes import LabelledScene
-from poseact.geometry import FloatArray
+from poseact.geometry import FloatArray, ImageArray
 
 CANVAS_PX = 416
 """Side of a canvas; a picture is brought to it by its longer side."""
+
+RENDERED_HEIGHT_PX = 312
+"""Height of a rendered place; it is as wide as a canvas."""
 
 VIEW_PX = (384, 320)
 """Width and height of a view."""
@@ -74,30 +79,54 @@ class SceneViews:
     """Regions where it is not known who is there: also people too low or too much cut."""
 
 
-def draw_scenes(scenes: Sequence[LabelledScene]) -> SceneCanvases:
-    """Read scenes and bring each to a canvas.
+def draw_scenes(
+    scenes: Sequence[LabelledScene], *, num_rendered: int = 0, seed: int = 0
+) -> SceneCanvases:
+    """Read scenes, render more, and bring each to a canvas.
 
     Args:
-        scenes: What to draw; at least one.
+        scenes: What to read; at least one.
+        num_rendered: How many pictures of rendered people to add; every other one is painted on
+            an empty scene, if there are any.
+        seed: Fixes the rendered ones.
 
     Raises:
         InputError: If a picture cannot be read.
     """
-    rgb_NSSC = np.zeros((len(scenes), CANVAS_PX, CANVAS_PX, 3), np.uint8)
-    picture_N4 = np.zeros((len(scenes), 4), np.float32)
-    scales = np.empty(len(scenes), np.float32)
-    for i, scene in enumerate(scenes):
-        rgb_HWC = read_rgb(scene.path)
-        scales[i] = CANVAS_PX / max(rgb_HWC.shape)
-        height, width = (round(side * float(scales[i])) for side in rgb_HWC.shape[:2])
+    count = len(scenes) + num_rendered
+    rgb_NSSC = np.zeros((count, CANVAS_PX, CANVAS_PX, 3), np.uint8)
+    picture_N4 = np.zeros((count, 4), np.float32)
+    boxes, ignored = [], []
+    read = ((read_rgb(scene.path), scene.boxes_N4, scene.ignored_M4) for scene in scenes)
+    rendered = _render(num_rendered, seed, [scene for scene in scenes if scene.is_empty])
+    for i, (rgb_HWC, boxes_P4, ignored_I4) in enumerate(itertools.chain(read, rendered)):
+        scale = CANVAS_PX / max(rgb_HWC.shape)
+        height, width = (round(side * scale) for side in rgb_HWC.shape[:2])
         rgb_NSSC[i, :height, :width] = cv2.resize(rgb_HWC, (width, height))
         picture_N4[i, 2:] = width, height
+        boxes.append(boxes_P4 * np.float32(scale))
+        ignored.append(ignored_I4 * np.float32(scale))
     return SceneCanvases(
         rgb_NSSC=rgb_NSSC,
         picture_N4=picture_N4,
-        boxes_NP4=_padded([s.boxes_N4 * k for s, k in zip(scenes, scales, strict=True)]),
-        ignored_NI4=_padded([s.ignored_M4 * k for s, k in zip(scenes, scales, strict=True)]),
+        boxes_NP4=_padded(boxes),
+        ignored_NI4=_padded(ignored),
     )
+
+
+def _render(
+    count: int, seed: int, backdrops: Sequence[LabelledScene]
+) -> Iterator[tuple[ImageArray, FloatArray, FloatArray]]:
+    """Yield pictures of rendered people, their boxes, and the boxes of those hardly seen."""
+    for i in range(count):
+        rng = np.random.default_rng((seed, i))
+        backdrop_HWC = (
+            read_rgb(backdrops[i // 2 % len(backdrops)].path) if i % 2 and backdrops else None
+        )
+        width, height = (
+            (CANVAS_PX, RENDERED_HEIGHT_PX) if backdrop_HWC is None else backdrop_HWC.shape[1::-1]
+        )
+        yield render_crowd(rng, width, height, backdrop_HWC=backdrop_HWC)
 
 
 def look(

@@ -49,7 +49,7 @@ def train_detector(config: TrainDetectorConfig) -> int:
             f"{', '.join(map(str, config.data))}: {len(scenes)} pictures to learn from, fewer than "
             f"the {config.batch_size} of one step. Add data, or lower --batch-size."
         )
-    print(f"{len(scenes)} pictures to learn from")
+    print(f"{len(scenes)} pictures to learn from, and {config.rendered} rendered ones")
     new_detector(config)  # weights that do not fit are better known before workers start
     trained = run_training(
         _worker,
@@ -98,14 +98,18 @@ def _worker(loop_config: dict[str, Any]) -> None:
     scenes = read_training_scenes(config)
     training = DetectorTraining(
         config,
-        len(scenes),
+        len(scenes) + config.rendered,
         device=ray.train.torch.get_device(),
         shard=shard,
         wrap=ray.train.torch.prepare_model,
     )
 
     def prepare() -> tuple[RunEpoch, Progress]:
-        canvases = draw_scenes(shard.of(scenes))
+        canvases = draw_scenes(
+            shard.of(scenes),
+            num_rendered=config.rendered // shard.world_size,
+            seed=config.seed + shard.rank,
+        )
         validation = read_scenes(config.data[0], VALIDATION)
         return (
             lambda epoch: training.run_epoch(canvases, epoch),
@@ -138,6 +142,7 @@ def _write(
         "seed": config.seed,
         "epochs": config.epochs,
         "num_pictures": len(scenes),
+        "num_rendered": config.rendered,
         "data_hash": data_hash(scenes),
         "last_epoch": trained.state["history"][-1],
         "threshold": 0.5,

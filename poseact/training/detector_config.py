@@ -24,6 +24,9 @@ class TrainDetectorConfig(FitConfig):
     limit: int | None = None
     """Learn from at most this many pictures, evenly spread; for trying things out."""
 
+    rendered: int = 0
+    """Pictures of rendered people to learn from besides."""
+
     batch_size: int = 16
     """Pictures per step, over all workers."""
 
@@ -31,6 +34,7 @@ class TrainDetectorConfig(FitConfig):
         """Check what the types cannot."""
         super().__post_init__()
         check_least(self, 1, "limit")
+        check_least(self, 0, "rendered")
 
     def absolute(self) -> "TrainDetectorConfig":
         """Return the same settings for processes that run in another folder."""
