@@ -26,9 +26,10 @@ from poseact.analysis.plan import Inputs, Plan, find_inputs, make_plan
 from poseact.analysis.report import Progress, dry_run_text, summary, video_lines
 from poseact.analysis.resources import (
     CPUS_PER_WORKER,
+    Costs,
     Pools,
     duration_s,
-    measure_pose_s,
+    measure_costs,
     peak_memory_bytes,
     pools_for,
 )
@@ -38,7 +39,7 @@ from poseact.errors import EXIT_INCOMPLETE, ConfigError, InputError, PoseactErro
 from poseact.models.action import load_action
 from poseact.models.detection import Detector, detector_for
 from poseact.models.looks import CropModel
-from poseact.models.runtime import Device, PoseEstimator, load_pose
+from poseact.models.runtime import Device, load_pose
 from poseact.ray_session import ray_session
 from poseact.timeline.tables import read_videos, write_video_row
 from poseact.video.chunks import Chunk
@@ -73,7 +74,7 @@ def analyze(config: AnalyzeConfig) -> int:
     for message in inputs.missing:
         print(f"warning: {message}", file=sys.stderr)
     if config.dry_run:
-        print(_dry_run(config, inputs, pose))
+        print(_dry_run(config, inputs, measure_costs(detector, pose)))
         return 0
     run = open_run(
         config,
@@ -102,7 +103,7 @@ def analyze(config: AnalyzeConfig) -> int:
     return 0 if is_complete else EXIT_INCOMPLETE
 
 
-def _dry_run(config: AnalyzeConfig, inputs: Inputs, pose: PoseEstimator) -> str:
+def _dry_run(config: AnalyzeConfig, inputs: Inputs, costs: Costs) -> str:
     chunk_bytes = config.chunk_mib * MIB
     plan = make_plan(inputs.uris, chunk_bytes=chunk_bytes)
     num_cpus = os.cpu_count() or 1
@@ -110,7 +111,7 @@ def _dry_run(config: AnalyzeConfig, inputs: Inputs, pose: PoseEstimator) -> str:
     return dry_run_text(
         plan,
         memory_bytes=peak_memory_bytes(pools_for(num_cpus, 0, num_chunks), chunk_bytes),
-        estimated_s=duration_s(plan.videos, num_cpus, measure_pose_s(pose)),
+        estimated_s=duration_s(plan.videos, num_cpus, costs, config.detect_every_s),
     )
 
 
