@@ -27,6 +27,7 @@ from poseact.evaluation.action_config import EvaluateActionConfig
 from poseact.evaluation.config import EvaluatePoseConfig, PredictConfig
 from poseact.evaluation.detector_config import EvaluateDetectorConfig
 from poseact.evaluation.label_people_config import LabelPeopleConfig
+from poseact.review.export_config import ExportConfig
 from poseact.training.action_config import TrainActionConfig
 from poseact.training.config import TrainPoseConfig
 from poseact.training.detector_config import TrainDetectorConfig
@@ -103,6 +104,12 @@ def _analyze(config: AnalyzeConfig) -> int:
     return analyze(config)
 
 
+def _export(config: ExportConfig) -> int:
+    from poseact.review.export import export
+
+    return export(config)
+
+
 @dataclasses.dataclass(frozen=True)
 class Command(Generic[ConfigT]):
     """What ``poseact NAME`` needs: settings, and a function that returns the exit code."""
@@ -123,6 +130,7 @@ COMMANDS: dict[str, Command[Any]] = {
     "evaluate-action": Command(EvaluateActionConfig, _evaluate_action),
     "predict": Command(PredictConfig, _predict),
     "analyze": Command(AnalyzeConfig, _analyze),
+    "export": Command(ExportConfig, _export),
 }
 
 

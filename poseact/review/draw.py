@@ -90,7 +90,7 @@ def draw_box(rgb_HWC: ImageArray, box_xyxy: FloatArray, text: str, color: Color)
     """
     picture = rgb_HWC.copy()
     height, width = picture.shape[:2]
-    line, scale = max(2, round(min(height, width) / 300)), max(0.4, min(height, width) / 1000)
+    line, scale = max(2, round(min(height, width) / 300)), max(0.45, min(height, width) / 1000)
     corner, opposite = _pixel(box_xyxy[:2]), _pixel(box_xyxy[2:])
     cv2.rectangle(picture, corner, opposite, color, line)
     (text_width, text_height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
@@ -103,7 +103,7 @@ def draw_box(rgb_HWC: ImageArray, box_xyxy: FloatArray, text: str, color: Color)
 
 
 def color_of_track(track_id: int) -> Color:
-    """Return the colour of a person: the same wherever the track is drawn, unlike that of others."""
+    """Return the colour of a person: the same in every frame, and not that of any other."""
     value = 1.0 if track_id % 2 else 0.75
     red, green, blue = colorsys.hsv_to_rgb(track_id * _GOLDEN_ANGLE % 1, 0.85, value)
     return round(255 * red), round(255 * green), round(255 * blue)

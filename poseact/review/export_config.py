@@ -29,7 +29,11 @@ class ExportConfig:
     """Put a mosaic over every known head. Keep it wherever pictures leave the building; what was
     chosen is written beside each file."""
 
+    @property
+    def folder(self) -> Path:
+        """Folder for the files."""
+        return self.to or self.out / self.format
+
     def resolved(self) -> "ExportConfig":
         """Return the same settings with absolute paths and nothing left out."""
-        out = self.out.absolute()
-        return dataclasses.replace(self, out=out, to=(self.to or out / self.format).absolute())
+        return dataclasses.replace(self, out=self.out.absolute(), to=self.folder.absolute())

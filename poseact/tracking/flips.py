@@ -1,6 +1,6 @@
 """Exchange left and right where a pose model mixed them up for a moment.
 
-Shape letters: N rows (people found), J = 7 joints.
+Shape letters: N rows (people found), T rows of one person by time, J = 7 joints.
 """
 
 from typing import Final
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from poseact.geometry import FloatArray
 from poseact.skeleton import HEAD, MIRROR, NUM_JOINTS
+from poseact.tracking.rows import rows_of_tracks
 
 LONGEST_S: Final = 0.5
 """What lasts longer is taken for a turn."""
@@ -33,35 +34,32 @@ def repair_flips(
     Args:
         joints_NJ3: x, y, confidence, (N, 7, 3), any order; NaN for a joint that is not seen.
         pts_s_N: Presentation time of each row, (N,), seconds.
-        track_N: Track of each row, (N,), 0 or more.
+        track_N: Track of each row, (N,).
 
     Returns:
         The joints, (N, 7, 3), left and right exchanged in some rows.
     """
-    order = np.lexsort((pts_s_N, track_N))
-    pts_s_N, track_N = pts_s_N[order], track_N[order]
-    is_jump = np.zeros(len(order), np.bool_)
-    is_jump[1:] = _is_mixed_up(joints_NJ3[order]) & (track_N[1:] == track_N[:-1])
-    side_N = 2 * (np.cumsum(is_jump) % 2) - 1
-
-    # Tracks one after the other on one time axis, further apart than the window.
-    length_s = np.ptp(pts_s_N) + 2 * LONGEST_S if len(order) else 0.0
-    time_s_N = pts_s_N + track_N * length_s
-    first_N = np.searchsorted(time_s_N, time_s_N - LONGEST_S, side="left")
-    after_N = np.searchsorted(time_s_N, time_s_N + LONGEST_S, side="right")
-    total = np.concatenate(([0], np.cumsum(side_N)))
-    is_wrong_N = (total[after_N] - total[first_N]) * side_N < 0
-
     repaired_NJ3 = joints_NJ3.copy()
-    wrong = order[is_wrong_N]
-    repaired_NJ3[wrong] = joints_NJ3[wrong][:, MIRROR]
+    for rows in rows_of_tracks(track_N, pts_s_N):
+        wrong = rows[_is_wrong(joints_NJ3[rows], pts_s_N[rows])]
+        repaired_NJ3[wrong] = joints_NJ3[wrong][:, MIRROR]
     return repaired_NJ3
 
 
-def _is_mixed_up(joints_NJ3: FloatArray) -> npt.NDArray[np.bool_]:
-    """Tell for each two neighbours whether left and right are exchanged between them."""
+def _is_wrong(joints_TJ3: FloatArray, pts_s_T: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Tell for each frame of a person whether left and right differ from most frames around it."""
+    side_T = np.ones(len(pts_s_T), np.int64)
+    side_T[1:] -= 2 * (np.cumsum(_is_mixed_up(joints_TJ3)) % 2)
+    first_T = np.searchsorted(pts_s_T, pts_s_T - LONGEST_S, side="left")
+    after_T = np.searchsorted(pts_s_T, pts_s_T + LONGEST_S, side="right")
+    total = np.concatenate(([0], np.cumsum(side_T)))
+    return np.asarray((total[after_T] - total[first_T]) * side_T < 0)
+
+
+def _is_mixed_up(joints_TJ3: FloatArray) -> npt.NDArray[np.bool_]:
+    """Tell for each two frames in a row whether left and right are exchanged between them."""
     paired = [joint for joint in range(NUM_JOINTS) if joint != HEAD]
-    before, following = joints_NJ3[:-1, :, :2], joints_NJ3[1:, :, :2]
+    before, following = joints_TJ3[:-1, :, :2], joints_TJ3[1:, :, :2]
     straight = np.linalg.norm(following - before, axis=2)[:, paired]
     exchanged = np.linalg.norm(following[:, MIRROR] - before, axis=2)[:, paired]
     is_known = np.isfinite(straight) & np.isfinite(exchanged)

@@ -54,11 +54,10 @@ def link_people(
     times_s_N = pts_s_N[order].astype(np.float64)
     corners_N4 = boxes_N4[order].astype(np.float64)
 
-    tracklets = find_tracklets(
+    tracklet_N = find_tracklets(
         _frames(frame_index_N[order]), times_s_N, corners_N4, _without_nan(joints_NJ3[order])
     )
-    origin_K = stitch(tracklets, times_s_N, corners_N4, max_gap_s)
-    origin_N = origin_K[tracklets.tracklet_N]
+    origin_N = stitch(tracklet_N, times_s_N, corners_N4, max_gap_s)[tracklet_N]
     track_N = np.empty(len(order), np.int32)
     # tracklets are numbered by first row, and so are their origins
     track_N[order] = np.unique(origin_N, return_inverse=True)[1]

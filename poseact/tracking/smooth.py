@@ -1,16 +1,17 @@
 """Take the jitter out of joints without lagging behind them.
 
-Shape letters: N rows (people found), J joints, K numbers that are averaged together.
+Shape letters: N rows (people found), T rows of one person by time, J joints, K numbers that are
+averaged together.
 """
 
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from poseact.geometry import FloatArray
-
-RealArray: TypeAlias = npt.NDArray[np.float64]
+from poseact.tracking.motion import RealArray
+from poseact.tracking.rows import rows_of_tracks
 
 CUTOFF_HZ: Final = 1.0
 """Cutoff for a joint at rest; lower is calmer."""
@@ -54,78 +55,71 @@ def smooth_joints(
     Source:
         Casiez, Roussel and Vogel (2012), "1 Euro filter", made symmetric in time.
     """
-    order = np.lexsort((pts_s_N, track_N))
-    neighbours = _Neighbours(pts_s_N[order], track_N[order])
-    xy_NJ2 = joints_NJ3[order, :, :2].astype(np.float64)
-    is_seen_NJ = np.isfinite(xy_NJ2).all(axis=2)
-    weight_NJ = np.where(is_seen_NJ, np.fmax(joints_NJ3[order, :, 2], LEAST_WEIGHT), 0)
-
-    radius_N = _body_radius(xy_NJ2, track_N[order])
-    speed_NJ = _speed(xy_NJ2, weight_NJ, neighbours) / radius_N[:, None]
-    tau_s_NJ = 1 / (
-        2 * np.pi * (CUTOFF_HZ + CUTOFF_HZ_PER_SPEED * np.maximum(speed_NJ - REST_SPEED, 0))
-    )
     smoothed_NJ3 = joints_NJ3.astype(np.float32)
-    smoothed_NJ3[order, :, :2] = np.where(
-        is_seen_NJ[..., None], neighbours.mean(xy_NJ2, weight_NJ, tau_s_NJ), np.nan
-    )
+    for rows in rows_of_tracks(track_N, pts_s_N):
+        smoothed_NJ3[rows, :, :2] = _smooth_person(joints_NJ3[rows], pts_s_N[rows])
     return smoothed_NJ3
 
 
-def _speed(xy_NJ2: RealArray, weight_NJ: RealArray, neighbours: "_Neighbours") -> RealArray:
+def _smooth_person(joints_TJ3: FloatArray, pts_s_T: RealArray) -> RealArray:
+    """Return the places of the joints of one person, (T, J, 2)."""
+    xy_TJ2 = joints_TJ3[..., :2].astype(np.float64)
+    is_seen_TJ = np.isfinite(xy_TJ2).all(axis=2)
+    xy_TJ2[~is_seen_TJ] = np.nan
+    weight_TJ = np.where(is_seen_TJ, np.fmax(joints_TJ3[..., 2], LEAST_WEIGHT), 0)
+    speed_TJ = _speed(xy_TJ2, weight_TJ, pts_s_T) / _body_radius(xy_TJ2)
+    cutoff_hz_TJ = CUTOFF_HZ + CUTOFF_HZ_PER_SPEED * np.maximum(speed_TJ - REST_SPEED, 0)
+    smoothed_TJ2 = _mean_around(xy_TJ2, weight_TJ, pts_s_T, 1 / (2 * np.pi * cutoff_hz_TJ))
+    smoothed_TJ2[~is_seen_TJ] = np.nan
+    return smoothed_TJ2
+
+
+def _speed(xy_TJ2: RealArray, weight_TJ: RealArray, pts_s_T: RealArray) -> RealArray:
     """Return the mean speed of each joint around each row, pixels per second; 0 if unknown."""
-    calm_NJ2 = neighbours.mean(xy_NJ2, weight_NJ, SPEED_TAU_S)
-    way_NJ2 = np.diff(calm_NJ2, axis=0, append=np.nan)
-    speed_NJ = np.linalg.norm(way_NJ2, axis=2) / neighbours.step_s_N[:, None]
-    is_known_NJ = np.isfinite(speed_NJ) & (weight_NJ > 0)
-    mean_NJ1 = neighbours.mean(speed_NJ[..., None], is_known_NJ.astype(np.float64), SPEED_TAU_S)
-    return np.nan_to_num(mean_NJ1[..., 0])
+    calm_TJ2 = _mean_around(xy_TJ2, weight_TJ, pts_s_T, SPEED_TAU_S)
+    step_s_T = np.diff(pts_s_T, append=np.nan)
+    step_s_T[(step_s_T <= 0) | (step_s_T > REACH_S)] = np.nan
+    way_TJ = np.linalg.norm(np.diff(calm_TJ2, axis=0, append=np.nan), axis=2)
+    speed_TJ = way_TJ / step_s_T[:, None]
+    is_known_TJ = np.isfinite(speed_TJ) & (weight_TJ > 0)
+    speed_TJ1 = np.where(is_known_TJ, speed_TJ, 0)[..., None]
+    mean_TJ1 = _mean_around(speed_TJ1, is_known_TJ.astype(np.float64), pts_s_T, SPEED_TAU_S)
+    return np.nan_to_num(mean_TJ1[..., 0])
 
 
-def _body_radius(xy_NJ2: RealArray, track_N: npt.NDArray[np.integer]) -> RealArray:
-    """Return the root mean square distance of the joints from their middle, (N,), pixels.
+def _body_radius(xy_TJ2: RealArray) -> float:
+    """Return the root mean square distance of the joints from their middle, pixels.
 
-    It is the median over the track, and at least a pixel.
+    It is the median over the frames, and at least a pixel.
     """
-    seen_N11 = np.maximum(np.isfinite(xy_NJ2[..., :1]).sum(axis=1, keepdims=True), 1)
-    middle_N12 = np.nansum(xy_NJ2, axis=1, keepdims=True) / seen_N11
-    square_N = np.nansum(np.square(xy_NJ2 - middle_N12), axis=(1, 2)) / seen_N11[:, 0, 0]
-    borders = np.flatnonzero(np.diff(track_N)) + 1
-    radius_N = np.empty(len(track_N))
-    for rows in np.split(np.arange(len(track_N)), borders):
-        radius_N[rows] = max(1.0, np.sqrt(np.median(square_N[rows]))) if len(rows) else 1.0
-    return radius_N
+    num_seen_T = np.maximum(np.isfinite(xy_TJ2[..., 0]).sum(axis=1), 1)
+    middle_T2 = np.nansum(xy_TJ2, axis=1) / num_seen_T[:, None]
+    square_T = np.nansum(np.square(xy_TJ2 - middle_T2[:, None]), axis=(1, 2)) / num_seen_T
+    return max(1.0, float(np.sqrt(np.median(square_T))))
 
 
-class _Neighbours:
-    """Rows of the same track and near in time; rows are sorted by track, then time."""
+def _mean_around(
+    values_TJK: RealArray, weight_TJ: RealArray, pts_s_T: RealArray, tau_s: RealArray | float
+) -> RealArray:
+    """Return the mean around each row, weighted also by exp(-|time| / tau) with its own tau.
 
-    def __init__(self, pts_s_N: RealArray, track_N: npt.NDArray[np.integer]) -> None:
-        self._pts_s_N, self._track_N = pts_s_N, track_N
-        step_s_N = np.diff(pts_s_N, append=np.nan)
-        is_same_N = np.diff(track_N, append=-1) == 0
-        self.step_s_N = np.where(is_same_N & (step_s_N <= REACH_S), step_s_N, np.nan)
-        """Time to the next row; NaN if that is not a neighbour."""
-
-    def mean(
-        self, values_NJK: RealArray, weight_NJ: RealArray, tau_s_NJ: RealArray | float
-    ) -> RealArray:
-        """Return the mean around each row, weighted also by exp(-|time| / tau) of that row."""
-        tau_s_NJ = np.broadcast_to(tau_s_NJ, weight_NJ.shape)
-        total_NJ = weight_NJ.copy()
-        part_NJK = np.where(weight_NJ[..., None] > 0, values_NJK, 0) * weight_NJ[..., None]
-        sum_NJK = part_NJK.copy()
-        for offset in range(1, len(weight_NJ)):
-            early, late = slice(None, -offset), slice(offset, None)
-            away_s_N = self._pts_s_N[late] - self._pts_s_N[early]
-            is_near_N = (self._track_N[late] == self._track_N[early]) & (away_s_N <= REACH_S)
-            if not is_near_N.any():
-                break
-            away_s_N1 = np.where(is_near_N, away_s_N, np.inf)[:, None]
-            for to, of in ((early, late), (late, early)):
-                fade_NJ = np.exp(-away_s_N1 / tau_s_NJ[to])
-                total_NJ[to] += fade_NJ * weight_NJ[of]
-                sum_NJK[to] += fade_NJ[..., None] * part_NJK[of]
-        with np.errstate(invalid="ignore"):
-            mean_NJK: RealArray = sum_NJK / total_NJ[..., None]
-        return mean_NJK
+    NaN where all weights are 0.
+    """
+    tau_s_TJ = np.broadcast_to(tau_s, weight_TJ.shape)
+    total_TJ = weight_TJ.copy()
+    part_TJK = np.where(weight_TJ[..., None] > 0, values_TJK, 0) * weight_TJ[..., None]
+    sum_TJK = part_TJK.copy()
+    for offset in range(1, len(pts_s_T)):
+        early, late = slice(None, -offset), slice(offset, None)
+        away_s_T = pts_s_T[late] - pts_s_T[early]
+        is_near_T = away_s_T <= REACH_S
+        if not is_near_T.any():
+            break
+        away_s_T1 = np.where(is_near_T, away_s_T, np.inf)[:, None]
+        for to, of in ((early, late), (late, early)):
+            fade_TJ = np.exp(-away_s_T1 / tau_s_TJ[to])
+            total_TJ[to] += fade_TJ * weight_TJ[of]
+            sum_TJK[to] += fade_TJ[..., None] * part_TJK[of]
+    mean_TJK: RealArray = np.full_like(sum_TJK, np.nan)
+    np.divide(sum_TJK, total_TJ[..., None], out=mean_TJK, where=total_TJ[..., None] > 0)
+    return mean_TJK
