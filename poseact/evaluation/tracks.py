@@ -78,11 +78,16 @@ def measure_tracks(true: Tracks, found: Tracks, *, duration_s: float) -> TrackFi
     Returns:
         The figures.
 
+    Raises:
+        ValueError: If ``duration_s`` is not above 0.
+
     Source:
         IDF1 by Ristani et al. (2016); switches and fragments as in the CLEAR MOT metrics of
         Bernardin and Stiefelhagen (2008): a match holds as long as the boxes overlap enough, and
         the others of a frame are matched for the largest total overlap.
     """
+    if duration_s <= 0:
+        raise ValueError(f"duration_s must be above 0, got {duration_s}")
     frames = list(_frames(true, found))
     num_right = _right_boxes(frames)
     num_true, num_found = len(true.track_N), len(found.track_N)
@@ -149,10 +154,11 @@ def _breaks(frames: list[_Frame]) -> tuple[list[int], int]:
     """Return the frame of each identity switch, and the number of fragments."""
     switch_frames: list[int] = []
     fragments = 0
+    match: dict[int, int] = {}
     last_found: dict[int, int] = {}  # of each person ever matched
     last_seen_matched: dict[int, bool] = {}  # in the last frame with the person
     for frame in frames:
-        match = _match(frame, last_found)
+        match = _match(frame, match)
         for true in frame.true:
             found = match.get(true)
             if found is not None and true in last_found:
@@ -164,13 +170,13 @@ def _breaks(frames: list[_Frame]) -> tuple[list[int], int]:
     return switch_frames, fragments
 
 
-def _match(frame: _Frame, last_found: dict[int, int]) -> dict[int, int]:
-    """Return the found track of each person matched."""
+def _match(frame: _Frame, match_before: dict[int, int]) -> dict[int, int]:
+    """Return the found track of each person matched, given those of the frame before."""
     score = frame.iou.copy()
     for t, true in enumerate(frame.true):
         for f, found in enumerate(frame.found):
             # more than all overlaps together: what matched before goes on matching
-            if score[t, f] and last_found.get(true) == found:
+            if score[t, f] and match_before.get(true) == found:
                 score[t, f] += sum(score.shape)
     pairs = zip(*linear_sum_assignment(score, maximize=True), strict=True)
     return {frame.true[t]: frame.found[f] for t, f in pairs if score[t, f]}

@@ -17,7 +17,7 @@ LONGEST_S: Final = 0.5
 
 CLEAR: Final = 0.5
 """Sides are mixed up between two frames if exchanging them shortens the way of the joints to less
-than this share; noise on joints close together does not."""
+than this share. Noise on joints close together rarely does, and then little is exchanged."""
 
 
 def repair_flips(

@@ -20,23 +20,20 @@ def link_people(
     pts_s_N: npt.NDArray[np.float64],
     boxes_N4: npt.NDArray[np.floating],
     joints_NJ3: npt.NDArray[np.floating],
-    *,
-    max_gap_s: float = 2.0,
 ) -> IdArray:
     """Give each person found in a recording the number of the track that they belong to.
 
     First, frame by frame, stretches in which there is no doubt who is who; then these are joined
-    over the gaps between them, for the least surprise over the whole recording. Everybody gets a
-    track, also who is seen in one frame only: what is too short to matter is for the rules of
-    the timeline to say.
+    over the gaps between them, of up to ``MAX_GAP_S``, for the least surprise over the whole
+    recording. Everybody gets a track, also who is seen in one frame only: what is too short to
+    matter is for the rules of the timeline to say.
 
     Args:
         frame_index_N: Frame of each person found, (N,), in any order.
         pts_s_N: Presentation time of that frame, (N,), seconds, increasing with the frame.
         boxes_N4: Boxes, (N, 4), x0 y0 x1 y1, frame pixels, finite.
-        joints_NJ3: x, y in frame pixels and confidence in [0, 1], (N, J, 3); NaN for a joint that
-            is not seen.
-        max_gap_s: Longest time for which a person may be out of sight and stay the same.
+        joints_NJ3: x, y in frame pixels and confidence in [0, 1], (N, J, 3), J at least 1; NaN
+            for a joint that is not seen.
 
     Returns:
         Track of each row, (N,), int32: 0, 1, ... in order of appearance, from left to right
@@ -57,7 +54,7 @@ def link_people(
     tracklet_N = find_tracklets(
         _frames(frame_index_N[order]), times_s_N, corners_N4, _without_nan(joints_NJ3[order])
     )
-    origin_N = stitch(tracklet_N, times_s_N, corners_N4, max_gap_s)[tracklet_N]
+    origin_N = stitch(tracklet_N, times_s_N, corners_N4)[tracklet_N]
     track_N = np.empty(len(order), np.int32)
     # tracklets are numbered by first row, and so are their origins
     track_N[order] = np.unique(origin_N, return_inverse=True)[1]

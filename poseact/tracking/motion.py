@@ -39,7 +39,7 @@ class Lines:
     """Width and height, which are taken to stay: their change is mostly noise."""
 
     speed_M2: RealArray
-    """Of the centre, pixels per second."""
+    """Of the centre, pixels a second."""
 
     weight_M: RealArray
     """Sum of the weights of the samples; one taken now weighs 1."""
@@ -56,17 +56,23 @@ class Lines:
 
 
 def moments_of(boxes_M4: RealArray, time_s_M: RealArray | float = 0.0) -> RealArray:
-    """Return the moments of one box each, (M, 3, 5), found at a time counted from now.
+    """Return the moments of one box each.
 
     The further from now, in the past or in the future, the less a box weighs.
+
+    Args:
+        boxes_M4: x0 y0 x1 y1, (M, 4), pixels.
+        time_s_M: When they were found, (M,) or one for all, seconds counted from now.
+
+    Returns:
+        Moments, (M, 3, 5); those of boxes of one person may be added.
     """
-    weight_M1 = np.broadcast_to(np.exp(-np.abs(time_s_M) / MEMORY_S), len(boxes_M4))[:, None]
+    time_s_M1 = np.broadcast_to(time_s_M, len(boxes_M4))[:, None]
+    weight_M1 = np.exp(-np.abs(time_s_M1) / MEMORY_S)
     centre_M2 = (boxes_M4[:, :2] + boxes_M4[:, 2:]) / 2
     sides_M2 = boxes_M4[:, 2:] - boxes_M4[:, :2]
     power_0 = np.concatenate((weight_M1, weight_M1 * centre_M2, weight_M1 * sides_M2), axis=1)
-    power_1 = power_0 * np.broadcast_to(time_s_M, len(boxes_M4))[:, None]
-    power_2 = power_1 * np.broadcast_to(time_s_M, len(boxes_M4))[:, None]
-    return np.stack((power_0, power_1, power_2), axis=1)
+    return np.stack((power_0, power_0 * time_s_M1, power_0 * time_s_M1**2), axis=1)
 
 
 def shifted(moments: RealArray, step_s: float) -> RealArray:
@@ -85,7 +91,11 @@ def shifted(moments: RealArray, step_s: float) -> RealArray:
 
 
 def fit_lines(moments_M35: RealArray) -> Lines:
-    """Fit lines by least squares, held at rest by the prior where samples say little."""
+    """Fit lines by least squares, held at rest by the prior where samples say little.
+
+    Args:
+        moments_M35: Moments, (M, 3, 5), of at least one box each.
+    """
     weight_M1, weight_time_M1 = moments_M35[:, 0, :1], moments_M35[:, 1, :1]
     mean_M4 = moments_M35[:, 0, 1:] / weight_M1
     mean_time_M1 = weight_time_M1 / weight_M1

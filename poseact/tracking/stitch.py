@@ -15,6 +15,9 @@ from poseact.tracking.tracklets import IndexArray
 
 NONE: Final = -1
 
+MAX_GAP_S: Final = 2.0
+"""Longest time for which a person may be out of sight and stay the same."""
+
 WINDOW_S: Final = 1.0
 """How much of a tracklet tells how it ends or starts; `MEMORY_S` makes the rest weigh nothing."""
 
@@ -28,19 +31,16 @@ BLOCK: Final = 4096
 """Ends compared with starts at a time, which bounds memory."""
 
 
-def stitch(
-    tracklet_N: IndexArray, pts_s_N: RealArray, boxes_N4: RealArray, max_gap_s: float
-) -> IndexArray:
+def stitch(tracklet_N: IndexArray, pts_s_N: RealArray, boxes_N4: RealArray) -> IndexArray:
     """Return for each tracklet the first one of the same person, (K,).
 
     Each end goes on as at most one of the starts after it, for the least total surprise over the
     whole recording.
 
     Args:
-        tracklet_N: Tracklet of each row, (N,), 0 to K - 1, numbered by first row.
+        tracklet_N: Tracklet of each row, (N,), 0 to K - 1, numbered by first row; N above 0.
         pts_s_N: Presentation time of each row, (N,), seconds, not decreasing.
         boxes_N4: x0 y0 x1 y1, (N, 4), pixels.
-        max_gap_s: Longest gap to bridge, seconds.
 
     Source:
         One assignment of all ends and starts as in Huang, Wu and Nevatia (2008).
@@ -56,7 +56,7 @@ def stitch(
     for _ in range(ROUNDS):
         ends = Ends.fit(end_s_K, _with_before(end_K35, end_s_K, next_K))
         starts = Ends.fit(start_s_K, _with_next(start_K35, start_s_K, next_K))
-        end, start = _cheapest(*_possible_pairs(ends, starts, max_gap_s))
+        end, start = _cheapest(*_possible_pairs(ends, starts))
         next_K = np.full(len(first_K), NONE)
         next_K[end] = start
 
@@ -96,16 +96,14 @@ def _with_next(start_K35: RealArray, start_s_K: RealArray, next_K: IndexArray) -
     return moments_K35
 
 
-def _possible_pairs(
-    ends: Ends, starts: Ends, max_gap_s: float
-) -> tuple[IndexArray, IndexArray, RealArray]:
+def _possible_pairs(ends: Ends, starts: Ends) -> tuple[IndexArray, IndexArray, RealArray]:
     """Return every end with every start after it that is neither too late nor too surprising.
 
     End, start and cost of each pair.
     """
     # tracklets are numbered by start
     first_K = np.searchsorted(starts.time_s_K, ends.time_s_K, side="right")
-    after_K = np.searchsorted(starts.time_s_K, ends.time_s_K + max_gap_s, side="right")
+    after_K = np.searchsorted(starts.time_s_K, ends.time_s_K + MAX_GAP_S, side="right")
     blocks = []
     for low in range(0, len(first_K), BLOCK):
         first_B, count_B = first_K[low : low + BLOCK], (after_K - first_K)[low : low + BLOCK]
