@@ -17,10 +17,9 @@ class AnalyzeConfig:
     out: Path
     """Folder of the results; an interrupted run in it is taken up where it stopped."""
 
-    detector: str = "bundled"
-    """Who looks for people: ``bundled``, the one that ships with the package; ``torchvision:NAME``,
-    one of torchvision's, which it downloads; a folder written by ``train-detector``; or ``none``,
-    which takes the whole frame for one person."""
+    detector: str = "none"
+    """Who looks for people: ``none``, each frame is taken for one person; a folder written by
+    ``train-detector``; or ``torchvision:NAME``, one of torchvision's, which it downloads."""
 
     detector_weights: Path | None = None
     """State dict of the torchvision detector, where it cannot be downloaded."""

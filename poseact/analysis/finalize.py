@@ -5,7 +5,6 @@ first to the last of one person, J = 7 joints, A actions.
 """
 
 import dataclasses
-import itertools
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -33,6 +32,7 @@ from poseact.timeline.segments import (
 from poseact.timeline.tables import write_segments, write_timeline, write_video_row
 from poseact.tracking.flips import repair_flips
 from poseact.tracking.link import IdArray, link_people
+from poseact.tracking.rows import rows_of_tracks
 from poseact.tracking.smooth import smooth_joints
 
 NOBODY: Final = -1
@@ -109,15 +109,6 @@ class Tracks:
         return int(self.track_N.max(initial=NOBODY)) + 1
 
 
-def rows_of_tracks(track_N: IdArray) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
-    """Yield each track, from 0 on, and its rows, in their order."""
-    order = np.argsort(track_N, kind="stable")
-    num_tracks = int(track_N.max(initial=NOBODY)) + 1
-    first_of_each = np.searchsorted(track_N[order], np.arange(num_tracks + 1))
-    for track, (start, end) in enumerate(itertools.pairwise(first_of_each)):
-        yield track, order[start:end]
-
-
 def follow(people: People, action: ActionModel) -> Tracks:
     """Turn the people of single frames into persons: who is who, how they move, what they do."""
     is_person_N = people.is_person_N
@@ -144,7 +135,10 @@ def find_segments(tracks: Tracks, run: Run) -> Iterator[tuple[int, Segment]]:
     people = tracks.people
     frame_T, first_row_T = np.unique(people.frame_index_N, return_index=True)
     pts_s_T = people.pts_s_N[first_row_T]
-    for track, rows in rows_of_tracks(tracks.track_N):
+    for rows in rows_of_tracks(tracks.track_N, people.pts_s_N):
+        track = int(tracks.track_N[rows[0]])
+        if track == NOBODY:
+            continue
         rank = np.searchsorted(frame_T, people.frame_index_N[rows])
         # one frame more than the person has: in it they are gone, which ends what they did
         span = slice(rank[0], rank[-1] + 2)
@@ -176,7 +170,7 @@ def _smoothed_scores(
     ids_N: IdArray, pts_s_N: npt.NDArray[np.float64], scores_NA: FloatArray
 ) -> FloatArray:
     smoothed_NA = scores_NA.copy()
-    for _, rows in rows_of_tracks(ids_N):
+    for rows in rows_of_tracks(ids_N, pts_s_N):
         smoothed_NA[rows] = smooth_scores(scores_NA[rows], pts_s_N[rows])
     return smoothed_NA
 
