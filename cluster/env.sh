@@ -15,6 +15,10 @@ export RAY_AUTH_MODE="${RAY_AUTH_MODE:-token}"
 # Under `uv run` Ray would start each worker by another `uv run`, which is slow and fails.
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV="${RAY_ENABLE_UV_RUN_RUNTIME_ENV:-0}"
 
+# A node gives up when its agent takes longer than this to start, 30 s by default: too short for
+# cores that are busy.
+export RAY_agent_register_timeout_ms="${RAY_agent_register_timeout_ms:-180000}"
+
 # Ray runs one process per core; threads on top make torch on two cores forty times slower.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"

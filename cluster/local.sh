@@ -44,9 +44,10 @@ start() {
     ray get-auth-token --generate >/dev/null 2>"$log" || fail "no token could be made; see $log."
   fi
   # In a session of its own, so that `stop` can end the head with all it started. With --block the
-  # head's services end with it.
-  setsid ray start --head --block --node-ip-address=127.0.0.1 --dashboard-host=127.0.0.1 \
-    --temp-dir="$ray_folder" "$@" >"$log" 2>&1 </dev/null &
+  # head's services end with it. Jobs are submitted to the dashboard: without one, no head.
+  RAY_DASHBOARD_STARTUP_TIMEOUT_S=$start_timeout_s \
+    setsid ray start --head --block --include-dashboard=true --node-ip-address=127.0.0.1 \
+    --dashboard-host=127.0.0.1 --temp-dir="$ray_folder" "$@" >"$log" 2>&1 </dev/null &
   echo $! >"$pid_file"
   for ((waited = 0; waited < start_timeout_s; waited++)); do
     sleep 1

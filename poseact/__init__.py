@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # `uv run` would make Ray start each worker through another `uv run`. Ray reads this when it is
 # imported, which whoever uses this package does later.
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+# A node gives up when its agent takes longer than this to start, 30 s by default: too short for
+# cores that are busy.
+os.environ.setdefault("RAY_agent_register_timeout_ms", "180000")
 
 # OpenVINO tells its maker of every import and conversion, unless its telemetry package is missing.
 # Nothing may leave the machine, and an isolated one would wait for the connection.

@@ -9,9 +9,13 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Under `uv run` Ray would start each of its workers by another `uv run`, which is slow and fails.
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+# As the package does, for a test that starts Ray before it imports the package.
+os.environ.setdefault("RAY_agent_register_timeout_ms", "180000")
 # A test must not join, and then shut down, a cluster that happens to run on this machine.
 os.environ.pop("RAY_ADDRESS", None)
 
+import contextlib
+import random
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,12 +60,19 @@ def ray_cluster() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
-    """Find a TCP port on loopback that nobody listens on."""
+    """Find a TCP port on loopback that nobody listens on, nor will until the test takes it.
+
+    It lies below the ports that Linux gives to whoever asks for any (32768 and up), and above
+    those of Ray's workers (10002 to 19999): a Ray beside the test opens many of both.
+    """
+    ports = random.sample(range(20_000, 32_000), k=1_000)
 
     def find() -> int:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            return int(listener.getsockname()[1])
+        while True:
+            port = ports.pop()
+            with socket.socket() as listener, contextlib.suppress(OSError):
+                listener.bind(("127.0.0.1", port))
+                return port
 
     return find
 

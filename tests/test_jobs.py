@@ -74,6 +74,9 @@ class Head:
             check=False,
         )
 
+    def log(self):
+        return (self.folder / "head" / "head.log").read_text()
+
     def processes(self):
         """Command lines of all that runs below the head's folder."""
         lines = subprocess.run(["ps", "-ewwo", "args="], capture_output=True, text=True, check=True)
@@ -99,7 +102,7 @@ def test_a_submitted_job_leaves_tables_that_plain_pandas_reads(head, video, tmp_
 
     job = head.submit("python", "jobs/analyze.py", "--videos", video, "--out", out)
 
-    assert job.returncode == 0, job.stdout + job.stderr
+    assert job.returncode == 0, job.stdout + job.stderr + head.log()
     videos = pd.read_parquet(out / "videos")
     assert videos[["status", "frames_expected", "frames_analyzed"]].to_numpy().tolist() == [
         ["ok", NUM_FRAMES, NUM_FRAMES]
@@ -125,7 +128,7 @@ def test_a_job_that_fails_says_why_in_one_line(head, tmp_path):
 def test_a_second_start_is_refused_and_leaves_the_head_alone(head):
     second = head.start()
 
-    assert second.returncode == 2
+    assert second.returncode == 2, head.log()
     assert second.stderr.startswith("error: a head already runs")
     assert head.processes()
 

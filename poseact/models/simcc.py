@@ -60,6 +60,7 @@ class SimccNet(PoseNet):
     def forward(self, crops_BCHW: Tensor) -> PoseOutputs:
         """Return logits, (B, J, A, N + 1): the bins of each axis, then "not in this crop"."""
         maps = self.maps(self.base(crops_BCHW)[-1])
+        # len(maps) would become a constant where the network is traced
         flat_BJF = maps.unflatten(1, (NUM_JOINTS, -1)).flatten(2)
         logits = self.bins(F.relu(self.hidden(flat_BJF)))
         return (logits.unflatten(2, (2, -1)).float(),)
