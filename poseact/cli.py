@@ -19,6 +19,7 @@ from tyro import _errors as tyro_errors
 
 from poseact import __version__
 from poseact.analysis.config import AnalyzeConfig
+from poseact.analysis.rescore_config import RescoreConfig
 from poseact.config_file import closest, read_config_file
 from poseact.demo import DemoConfig
 from poseact.doctor import DoctorConfig
@@ -104,6 +105,12 @@ def _analyze(config: AnalyzeConfig) -> int:
     return analyze(config)
 
 
+def _rescore(config: RescoreConfig) -> int:
+    from poseact.analysis.rescore import rescore
+
+    return rescore(config)
+
+
 def _export(config: ExportConfig) -> int:
     from poseact.review.export import export
 
@@ -130,6 +137,7 @@ COMMANDS: dict[str, Command[Any]] = {
     "evaluate-action": Command(EvaluateActionConfig, _evaluate_action),
     "predict": Command(PredictConfig, _predict),
     "analyze": Command(AnalyzeConfig, _analyze),
+    "rescore": Command(RescoreConfig, _rescore),
     "export": Command(ExportConfig, _export),
 }
 

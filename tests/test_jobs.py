@@ -151,10 +151,11 @@ def test_stopping_nothing_is_no_error(repo, tmp_path):
         (["train_pose.py"], "train-pose"),
         (["train_action.py"], "train-action"),
         (["analyze.py"], "analyze"),
+        (["rescore.py"], "rescore"),
         (["evaluate.py", "pose"], "evaluate-pose"),
         (["evaluate.py", "action"], "evaluate-action"),
     ],
-    ids=["train_pose", "train_action", "analyze", "evaluate pose", "evaluate action"],
+    ids=["train_pose", "train_action", "analyze", "rescore", "evaluate pose", "evaluate action"],
 )
 def test_a_job_takes_the_flags_of_its_command(repo, script, command):
     name, *kind = script

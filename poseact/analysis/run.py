@@ -1,4 +1,8 @@
-"""``run.json``: which settings and models the results in a folder come from."""
+"""``run.json``: which settings and models the results in a folder come from.
+
+A run whose tables are being rescored says so (``"rescore": "unfinished"``), from before the first
+table changes until after the last one has.
+"""
 
 import dataclasses
 import hashlib
@@ -12,10 +16,15 @@ from typing import Any
 from poseact import __version__
 from poseact.analysis.config import AnalyzeConfig
 from poseact.analysis.ledger import Work, write_text
-from poseact.errors import ConfigError
+from poseact.errors import ConfigError, InputError
 from poseact.timeline.segments import SegmentRules
 
 RUN_FILE = "run.json"
+
+_KEYS = {"run_id", "decisive", "actions", "config"}
+_RESCORE = "rescore"
+_UNFINISHED = "unfinished"
+_NO_DETECTOR = "none"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,18 +81,85 @@ def open_run(
     decisive = _decisive(config, detector_id, pose_id, action_id)
     recorded = _recorded(out / RUN_FILE)
     if recorded:
+        _require_rescored(out, recorded)
         _require_equal(out, recorded["decisive"], decisive)
     else:
         recorded = _new_record(config, decisive, actions)
     Work(out / "work").prepare()
-    write_text(out / RUN_FILE, json.dumps(recorded, indent=2, default=str) + "\n")
+    _write(out, recorded)
+    return _run(out, recorded, config.rules)
+
+
+def begin_rescore(
+    out: Path,
+    *,
+    action_model: Path | None,
+    action_id: str,
+    actions: tuple[str, ...],
+    rules: Mapping[str, float],
+) -> Run:
+    """Enter an action model and rules into a finished run, and that its tables lag behind.
+
+    Args:
+        out: Folder of the run, absolute.
+        action_model: Folder of the action bundle; None for the one that ships with the package.
+        action_id: The action model.
+        actions: Its classes.
+        rules: Value of each rule that changes.
+
+    Returns:
+        The run as it will be; ``end_rescore`` tells that it is.
+
+    Raises:
+        ConfigError: If the rules make no sense.
+        InputError: If there is no run, or it is not finished.
+        OutputError: If the folder cannot be written.
+    """
+    recorded = _recorded(out / RUN_FILE)
+    if recorded is None:
+        raise InputError(
+            f"{out}: holds no run of poseact. Name the --out of a finished `poseact analyze`."
+        )
+    if (out / "work").exists():
+        raise InputError(
+            f"{out}: the run is not finished. The same `poseact analyze` again goes on with it; "
+            "rescore after that."
+        )
+    new_rules = dataclasses.replace(_recorded_rules(recorded["decisive"]), **rules)
+    decisive = {**recorded["decisive"], "action-model": action_id, **_rule_settings(new_rules)}
+    changed = {
+        **recorded,
+        "config_hash": _hash(decisive),
+        "decisive": decisive,
+        "actions": actions,
+        "config": {
+            **recorded["config"],
+            "action_model": action_model,
+            "rules": dataclasses.asdict(new_rules),
+        },
+        _RESCORE: _UNFINISHED,
+    }
+    _write(out, changed)
+    return _run(out, changed, new_rules)
+
+
+def end_rescore(run: Run) -> None:
+    """Tell that all tables are as ``run.json`` says; OutputError if it cannot be written."""
+    recorded = _recorded(run.out / RUN_FILE) or {}
+    recorded.pop(_RESCORE, None)
+    _write(run.out, recorded)
+
+
+def _run(out: Path, recorded: Mapping[str, Any], rules: SegmentRules) -> Run:
+    decisive = recorded["decisive"]
+    models = [decisive[name] for name in ("detector", "pose-model", "action-model")]
     return Run(
         out=out,
         run_id=recorded["run_id"],
         config_hash=_hash(decisive),
-        model_id="+".join(filter(None, [detector_id, pose_id, action_id])),
-        actions=actions,
-        rules=config.rules,
+        model_id="+".join(model for model in models if model != _NO_DETECTOR),
+        actions=tuple(recorded["actions"]),
+        rules=rules,
     )
 
 
@@ -91,16 +167,29 @@ def _decisive(
     config: AnalyzeConfig, detector_id: str | None, pose_id: str, action_id: str
 ) -> dict[str, Any]:
     """Return every setting on which the rows depend, by its flag."""
-    rules = dataclasses.asdict(config.rules)
     return {
-        "detector": detector_id or "none",
+        "detector": detector_id or _NO_DETECTOR,
         "detect-every-s": config.detect_every_s,
         "min-detection-score": config.min_detection_score,
         "min-pose-confidence": config.min_pose_confidence,
         "pose-model": pose_id,
         "action-model": action_id,
-        **{f"rules.{name.replace('_', '-')}": value for name, value in rules.items()},
+        **_rule_settings(config.rules),
     }
+
+
+def _rule_settings(rules: SegmentRules) -> dict[str, float]:
+    return {_flag(name): value for name, value in dataclasses.asdict(rules).items()}
+
+
+def _recorded_rules(decisive: Mapping[str, Any]) -> SegmentRules:
+    """Return the rules of a run; one that its version did not know yet has its default."""
+    names = [field.name for field in dataclasses.fields(SegmentRules)]
+    return SegmentRules(**{n: decisive[_flag(n)] for n in names if _flag(n) in decisive})
+
+
+def _flag(rule: str) -> str:
+    return f"rules.{rule.replace('_', '-')}"
 
 
 def _hash(decisive: Mapping[str, Any]) -> str:
@@ -120,6 +209,10 @@ def _new_record(
     }
 
 
+def _write(out: Path, record: Mapping[str, Any]) -> None:
+    write_text(out / RUN_FILE, json.dumps(record, indent=2, default=str) + "\n")
+
+
 def _recorded(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
@@ -127,9 +220,17 @@ def _recorded(path: Path) -> dict[str, Any] | None:
         recorded: Any = json.loads(path.read_text())
     except ValueError as error:
         raise ConfigError(f"{path}: is not JSON ({error}). Choose another --out.") from error
-    if not isinstance(recorded, dict) or not {"run_id", "decisive"} <= recorded.keys():
+    if not isinstance(recorded, dict) or not recorded.keys() >= _KEYS:
         raise ConfigError(f"{path}: was not written by `poseact analyze`. Choose another --out.")
     return recorded
+
+
+def _require_rescored(out: Path, recorded: Mapping[str, Any]) -> None:
+    if recorded.get(_RESCORE) == _UNFINISHED:
+        raise ConfigError(
+            f"{out}: a rescore with {recorded['decisive']['action-model']} did not come to its "
+            "end. Give the same `poseact rescore` again; it goes on where it stopped."
+        )
 
 
 def _require_equal(out: Path, recorded: Mapping[str, Any], decisive: Mapping[str, Any]) -> None:
@@ -141,6 +242,6 @@ def _require_equal(out: Path, recorded: Mapping[str, Any], decisive: Mapping[str
     ]
     if changes:
         raise ConfigError(
-            f"{out}: holds results of other settings ({'; '.join(changes)}). "
-            "Give those settings, or choose another --out."
+            f"{out}: holds results of other settings ({'; '.join(changes)}). Give those settings, "
+            "or choose another --out; action model and rules can be changed by `poseact rescore`."
         )

@@ -36,14 +36,18 @@ _LABEL_COLUMNS = [f"j{joint}{axis}" for joint in range(1, NUM_JOINTS + 1) for ax
 class ActionPoses:
     """Labelled poses, one per person and frame."""
 
-    joints_NJ2: FloatArray
-    """x, y in body scales around the middle of the shoulders, y down; NaN where not seen."""
+    joints_NJ3: FloatArray
+    """x, y in body scales around the middle of the shoulders, y down, NaN where not seen; and
+    confidence, 1 for joints that people labelled or that are generated."""
 
     labels_N: npt.NDArray[np.int64]
-    """Index into ``ACTIONS``."""
+    """Index into ``classes``."""
 
     groups_N: npt.NDArray[np.str_]
     """Film or picture; poses of one group never go to both sides of a split."""
+
+    classes: tuple[str, ...] = ACTIONS
+    """Name of each label."""
 
     def __len__(self) -> int:
         return len(self.labels_N)
@@ -52,24 +56,31 @@ class ActionPoses:
         """Return the chosen poses: a mask or indices."""
         return dataclasses.replace(
             self,
-            joints_NJ2=self.joints_NJ2[chosen_N],
+            joints_NJ3=self.joints_NJ3[chosen_N],
             labels_N=self.labels_N[chosen_N],
             groups_N=self.groups_N[chosen_N],
         )
 
     def count_classes(self) -> dict[str, int]:
-        """Return how many poses each action has."""
-        counts = np.bincount(self.labels_N, minlength=len(ACTIONS))
-        return {name: int(count) for name, count in zip(ACTIONS, counts, strict=True)}
+        """Return how many poses each class has."""
+        counts = np.bincount(self.labels_N, minlength=len(self.classes))
+        return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
 
 
 def concatenate(parts: Sequence[ActionPoses]) -> ActionPoses:
-    """Return the poses of all parts, in order."""
+    """Return the poses of all parts, in order; their classes are the same."""
     return ActionPoses(
-        joints_NJ2=np.concatenate([part.joints_NJ2 for part in parts]),
+        joints_NJ3=np.concatenate([part.joints_NJ3 for part in parts]),
         labels_N=np.concatenate([part.labels_N for part in parts]),
         groups_N=np.concatenate([part.groups_N for part in parts]),
+        classes=parts[0].classes,
     )
+
+
+def with_confidence(joints_NJ2: FloatArray) -> FloatArray:
+    """Return the joints with confidence 1 where they are seen and 0 where not, (N, 7, 3)."""
+    is_seen_NJ1 = np.isfinite(joints_NJ2).all(axis=2, keepdims=True)
+    return np.concatenate([joints_NJ2, is_seen_NJ1], axis=2, dtype=np.float32)
 
 
 def read_action_table(folder: Path) -> ActionPoses:
@@ -97,7 +108,7 @@ def read_action_table(folder: Path) -> ActionPoses:
         raise InputError(f"{path}: has a header and no pictures.")
     joints_NJ2 = np.stack([_parse_joints(where, row) for where, row in rows])
     return ActionPoses(
-        joints_NJ2=normalise(joints_NJ2),
+        joints_NJ3=with_confidence(normalise(joints_NJ2)),
         labels_N=np.array([_parse_label(where, row) for where, row in rows]),
         groups_N=np.array([row["url"] for _, row in rows]),
     )
@@ -118,7 +129,7 @@ def read_flic_bodies(folder: Path) -> ActionPoses:
     people = read_flic(folder)
     joints_NJ2 = level(normalise(np.stack([person.joints_J3[:, :2] for person in people])))
     everybody = ActionPoses(
-        joints_NJ2=joints_NJ2,
+        joints_NJ3=with_confidence(joints_NJ2),
         labels_N=np.full(len(people), OTHER),
         groups_N=np.array([person.group for person in people]),
     )
@@ -142,7 +153,7 @@ def act_out(bodies: ActionPoses, rng: np.random.Generator, *, hands: Sequence[Ha
 
 
 def _act_round(bodies: ActionPoses, rng: np.random.Generator, hand: Hand) -> ActionPoses:
-    joints_NJ2 = bodies.joints_NJ2
+    joints_NJ2 = bodies.joints_NJ3[..., :2]
     acted = {
         HELLO: draw_hello(joints_NJ2, rng, hand),
         NAMASTE: draw_namaste(joints_NJ2, rng),
@@ -150,7 +161,11 @@ def _act_round(bodies: ActionPoses, rng: np.random.Generator, hand: Hand) -> Act
     }
     return concatenate(
         [
-            dataclasses.replace(bodies, joints_NJ2=poses_NJ2, labels_N=np.full(len(bodies), label))
+            dataclasses.replace(
+                bodies,
+                joints_NJ3=with_confidence(poses_NJ2),
+                labels_N=np.full(len(bodies), label),
+            )
             for label, poses_NJ2 in acted.items()
         ]
     )

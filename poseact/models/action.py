@@ -1,73 +1,208 @@
-"""The action model: a small network over the joint distances of one person in one frame.
+"""The action model: a small network over what one person's joints show, still or moving.
 
-Shapes: B poses, J = 7 joints, F = 21 distances, A actions.
+Shapes: B poses, T frames of one person, S samples of a window, J = 7 joints (x, y, confidence),
+F features, V views of a pose (itself and, in mirror-exact models, its mirror image), A actions.
 """
 
+import dataclasses
 from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from poseact.errors import BundleError
 from poseact.geometry import FloatArray
 from poseact.models.bundle import Bundle, read_bundle
-from poseact.models.features import NUM_DISTANCES, distances
+from poseact.models.features import FEATURES, is_measurable, mirror
+from poseact.models.temporal import TemporalNet, has_body, windows
 
 KIND = "action"
-ARCHITECTURE = "distances-mlp"
-HIDDEN_UNITS = 128
 OTHER_CLASS = "other"
 """The class of everything that is none of the named actions; every model has it."""
 
-_NOT_SEEN = -1.0  # stands for a missing distance: no real one is negative
+POSES_PER_CALL: Final = 4096
+"""Poses, or windows, that go through a network at once; bounds its memory."""
+
+_NOT_SEEN = -1.0  # stands for what is unknown: no distance is negative, no direction is (-1, -1)
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
-class ActionNet(nn.Module):
-    """Two hidden layers over the 21 distances."""
+class FrameNet(nn.Module):
+    """Two hidden layers over the features of a pose."""
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_features: int, num_classes: int, hidden: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(NUM_DISTANCES, HIDDEN_UNITS),
+            nn.Linear(num_features, hidden),
             nn.ReLU(),
-            nn.Linear(HIDDEN_UNITS, HIDDEN_UNITS),
+            nn.Linear(hidden, hidden),
             nn.ReLU(),
-            nn.Linear(HIDDEN_UNITS, num_classes),
+            nn.Linear(hidden, num_classes),
         )
 
-    def forward(self, distances_BF: Tensor) -> Tensor:
-        """Return logits (B, A) for distances (B, 21) in body scales; NaN is "not seen"."""
-        logits_BA: Tensor = self.layers(distances_BF.nan_to_num(nan=_NOT_SEEN))
-        return logits_BA
+    def forward(self, views_BVF: Tensor) -> Tensor:
+        """Return logits (B, A), the mean over the views; NaN is "not seen".
+
+        The views go through the layers in calls of equal shape, so that one view yields the same
+        bits whichever place it has among them.
+        """
+        logits = [self.layers(view_BF.nan_to_num(nan=_NOT_SEEN)) for view_BF in views_BVF.unbind(1)]
+        return torch.stack(logits).mean(dim=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FrameShape:
+    """A model that tells what people do from single poses."""
+
+    kind: Literal["frame"] = "frame"
+
+    features: str = "distances"
+    """What it sees of a pose: a key of ``FEATURES``."""
+
+    mirror_exact: bool = False
+    """Whether it sees the mirror image of every pose as well, so that a pose and its mirror image
+    have the same scores to the last bit."""
+
+    hidden: int = 128
+    """Units of each hidden layer."""
+
+    def __post_init__(self) -> None:
+        """Check what the types cannot."""
+        if self.features not in FEATURES:
+            raise ValueError(f"features must be one of {', '.join(FEATURES)}, got {self.features}")
+
+    def new_net(self, num_classes: int) -> nn.Module:
+        """Return an untrained network."""
+        return FrameNet(FEATURES[self.features].size, num_classes, self.hidden)
+
+    def see(self, joints_BJ3: FloatArray) -> tuple[FloatArray, Mask]:
+        """Return the views of poses (B, V, F), NaN where unknown, and who can be told (B,)."""
+        images = [joints_BJ3, mirror(joints_BJ3)] if self.mirror_exact else [joints_BJ3]
+        views = [FEATURES[self.features].measure(image_BJ3) for image_BJ3 in images]
+        return np.stack(views, axis=1), is_measurable(joints_BJ3)
+
+    def follow(
+        self,
+        joints_TJ3: FloatArray,
+        pts_s_T: npt.NDArray[np.float64],  # noqa: ARG002 - other models need it
+    ) -> tuple[FloatArray, Mask]:
+        """As ``see``, for one person through time."""
+        return self.see(joints_TJ3)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TemporalShape:
+    """A model that tells what people do from how they move."""
+
+    kind: Literal["temporal"] = "temporal"
+
+    window_s: float = 1.0
+    """Length of the stretch of time that it sees around each frame."""
+
+    samples: int = 32
+    """Times within the window at which it looks."""
+
+    causal: bool = False
+    """Whether the window ends at the frame, and does not reach beyond it."""
+
+    def new_net(self, num_classes: int) -> nn.Module:
+        """Return an untrained network."""
+        return TemporalNet(num_classes)
+
+    def see(self, joints_BJ3: FloatArray) -> tuple[FloatArray, Mask]:
+        """Return windows (B, S, 7, 3) of people who keep still, and who can be told (B,)."""
+        windows_BSJ3 = np.repeat(joints_BJ3[:, None], self.samples, axis=1)
+        return windows_BSJ3, has_body(windows_BSJ3)
+
+    def follow(
+        self, joints_TJ3: FloatArray, pts_s_T: npt.NDArray[np.float64]
+    ) -> tuple[FloatArray, Mask]:
+        """Return the window of each frame, (T, S, 7, 3), and in which one can tell, (T,)."""
+        windows_TSJ3 = windows(
+            joints_TJ3,
+            pts_s_T,
+            window_s=self.window_s,
+            samples=self.samples,
+            causal=self.causal,
+        )
+        return windows_TSJ3, has_body(windows_TSJ3)
+
+
+ActionShape: TypeAlias = FrameShape | TemporalShape
+"""What decides a network but its weights and classes; in manifests the ``architecture``."""
+
+_SHAPES: Final[dict[str, type[FrameShape] | type[TemporalShape]]] = {
+    "frame": FrameShape,
+    "temporal": TemporalShape,
+}
 
 
 class ActionClassifier:
-    """Scores the actions of single poses."""
+    """Scores the actions of people, seen once or through time.
 
-    def __init__(self, net: ActionNet, classes: tuple[str, ...], model_id: str) -> None:
+    Args:
+        net: The trained network.
+        shape: What it was made from.
+        classes: Name of each score; one is ``OTHER_CLASS``.
+        model_id: What tables call it.
+        temperature: What logits are divided by, so that scores come true as often as they say.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        shape: ActionShape,
+        classes: tuple[str, ...],
+        model_id: str,
+        *,
+        temperature: float = 1.0,
+    ) -> None:
         self.classes = classes
         self.model_id = model_id
         self._net = net.eval()
+        self._shape = shape
+        self._temperature = temperature
 
-    def predict(self, joints_BJK: FloatArray) -> FloatArray:
-        """Score every action for every person.
+    def score(self, joints_TJ3: FloatArray, pts_s_T: npt.NDArray[np.float64]) -> FloatArray:
+        """Score every action of one person through time.
 
         Args:
-            joints_BJK: x, y and any further columns (a confidence is not used), (B, 7, K), in any
-                unit, y down; NaN where a joint is not seen.
+            joints_TJ3: x, y in any unit, y down, and confidence, (T, 7, 3); x and y NaN where a
+                joint is not seen.
+            pts_s_T: Time of each frame, (T,), seconds, increasing.
+
+        Returns:
+            Probabilities as of ``predict``, (T, A).
+        """
+        return self._probabilities(*self._shape.follow(np.asarray(joints_TJ3, np.float32), pts_s_T))
+
+    def predict(self, joints_BJ3: FloatArray) -> FloatArray:
+        """Score every action of people who are seen once.
+
+        Args:
+            joints_BJ3: x, y in any unit, y down, and confidence, (B, 7, 3); x and y NaN where a
+                joint is not seen.
 
         Returns:
             Probabilities, (B, A), float32, columns as in ``classes``. Wrists and elbows may be
             missing; without both shoulders and the head nothing can be told, which is
             probability 1 for ``other``.
         """
-        distances_BF = distances(np.asarray(joints_BJK, np.float32)[..., :2])
+        return self._probabilities(*self._shape.see(np.asarray(joints_BJ3, np.float32)))
+
+    def _probabilities(self, seen: FloatArray, is_known_B: Mask) -> FloatArray:
+        scores_BA = np.empty((len(seen), len(self.classes)), np.float32)
         with torch.inference_mode():
-            scores_BA = self._net(torch.from_numpy(distances_BF)).softmax(dim=1).numpy()
-        is_other_A = np.array([name == OTHER_CLASS for name in self.classes])
-        is_unknown_B1 = np.isnan(distances_BF).all(axis=1, keepdims=True)
-        return np.where(is_unknown_B1, is_other_A, scores_BA).astype(np.float32)
+            for start in range(0, len(seen), POSES_PER_CALL):
+                called = slice(start, start + POSES_PER_CALL)
+                logits_BA = self._net(torch.from_numpy(seen[called])) / self._temperature
+                scores_BA[called] = logits_BA.softmax(dim=1).numpy()
+        scores_BA[~is_known_B] = [name == OTHER_CLASS for name in self.classes]
+        return scores_BA
 
 
 def load_action(bundle: Path | str | None = None) -> ActionClassifier:
@@ -87,15 +222,21 @@ def load_action(bundle: Path | str | None = None) -> ActionClassifier:
 
 def classifier_from_bundle(bundle: Bundle) -> ActionClassifier:
     """Build the classifier of a bundle already read; BundleError as ``load_action``."""
-    classes = tuple(bundle.manifest.get("classes", ()))
-    if bundle.manifest.get("architecture") != ARCHITECTURE or OTHER_CLASS not in classes:
-        raise BundleError(
-            f"{bundle.path}: is {bundle.manifest.get('architecture')!r} with classes {classes}, "
-            f"expected {ARCHITECTURE!r} with a class {OTHER_CLASS!r}. Train it with this version."
-        )
-    net = ActionNet(len(classes))
+    manifest = bundle.manifest
+    classes = tuple(manifest.get("classes", ()))
+    if OTHER_CLASS not in classes:
+        raise BundleError(f"{bundle.path}: has classes {classes} and none called {OTHER_CLASS!r}.")
     try:
+        shape = _read_shape(manifest["architecture"])
+        net = shape.new_net(len(classes))
         net.load_state_dict(dict(bundle.tensors))
-    except RuntimeError as error:
-        raise BundleError(f"{bundle.path}: weights do not fit {ARCHITECTURE!r}: {error}") from error
-    return ActionClassifier(net, classes, bundle.model_id)
+        temperature = float(manifest.get("temperature", 1.0))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise BundleError(
+            f"{bundle.path}: has no network that this version knows ({error}). Train it again."
+        ) from error
+    return ActionClassifier(net, shape, classes, bundle.model_id, temperature=temperature)
+
+
+def _read_shape(architecture: dict[str, Any]) -> ActionShape:
+    return _SHAPES[architecture["kind"]](**architecture)

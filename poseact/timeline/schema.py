@@ -30,7 +30,8 @@ def timeline_schema(actions: Sequence[str]) -> pa.Schema:
     """Describe a timeline: one row per frame and person.
 
     A frame with nobody has one row with a null ``track_id``, NaN in every float of its box,
-    joints and scores, and an empty ``action``.
+    joints and scores, and an empty ``action``. ``score`` is that of ``action``. ``reason`` tells
+    why a row names no action (see ``poseact.timeline.decide``); null where the action stands.
 
     Args:
         actions: Names of the ``scores`` columns, in order.
@@ -53,8 +54,9 @@ def timeline_schema(actions: Sequence[str]) -> pa.Schema:
             "scores": pa.list_(pa.float32(), len(actions)),
             "config_hash": pa.string(),
             "model_id": pa.string(),
+            "reason": pa.string(),
         },
-        nullable={"time_utc", "track_id"},
+        nullable={"time_utc", "track_id", "reason"},
         metadata={**_METADATA, "actions": json.dumps(list(actions))},
     )
 

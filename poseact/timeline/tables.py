@@ -12,6 +12,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -173,7 +174,7 @@ def read_timeline(
         camera: Only this camera.
         since: Only frames at or after this time, timezone-aware; leaves out videos without a date.
         until: Only frames before this time, timezone-aware.
-        action: Only frames in which this action scored highest.
+        action: Only rows that name this action.
 
     Returns:
         The columns of ``timeline_schema``, then ``camera_id`` and ``date``; the names of the
@@ -188,6 +189,26 @@ def read_timeline(
     frame = _to_pandas(table)
     frame.attrs["actions"] = list(actions_of(table.schema))
     return frame
+
+
+def find_timelines(out: OutFolder) -> dict[str, Path]:
+    """Return the file of each video's timeline, by video id."""
+    return {path.stem: path for path in (Path(out) / "timeline").rglob("[!.]*.parquet")}
+
+
+def camera_of(path: Path) -> str:
+    """Return the camera in whose folder a file of ``timeline`` or ``segments`` lies."""
+    return path.parent.parent.name.removeprefix("camera_id=")
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Read columns of one file that ``find_timelines`` found, by frame, then track.
+
+    Raises:
+        InputError: If it is damaged, or another version of poseact wrote it.
+    """
+    with _open_parquet(path) as file:
+        return file.read(columns=list(columns))
 
 
 def stream_timeline(
@@ -211,13 +232,9 @@ def stream_timeline(
         raise InputError(
             f"{out}: has no timeline of video {video_id}. Was it removed? Analyze the video again."
         )
-    try:
-        # with a buffer it reads page by page: else a whole column of up to a million rows at once
-        with pq.ParquetFile(path, buffer_size=_STREAM_BYTES) as file:
-            _check_version(path, file.schema_arrow.metadata or {})
-            yield from file.iter_batches(_STREAM_ROWS, columns=list(columns))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: {error}. Remove that file and analyze again.") from error
+    # with a buffer it reads page by page: else a whole column of up to a million rows at once
+    with _open_parquet(path, buffer_size=_STREAM_BYTES) as file:
+        yield from file.iter_batches(_STREAM_ROWS, columns=list(columns))
 
 
 def read_segments(  # noqa: PLR0913 - filters, named at every call
@@ -316,9 +333,23 @@ def _read(
     try:
         dataset = ds.dataset(root / name, format="parquet", partitioning=folders)
         _check_files(dataset, where)
+        dataset = dataset.replace_schema(_with_new_columns(dataset.schema, schema))
     except pa.ArrowInvalid as error:
         raise InputError(f"{root / name}: {error}. Remove that file and analyze again.") from error
     return dataset.to_table(filter=where)
+
+
+def _with_new_columns(found: pa.Schema, expected: pa.Schema) -> pa.Schema:
+    """Add the columns that the version that wrote the first file did not know; null where absent.
+
+    The order is that of today's tables, then that of the folders.
+    """
+    known = [
+        found.field(field.name) if field.name in found.names else field.with_nullable(True)
+        for field in expected
+    ]
+    folders = [field for field in found if field.name not in expected.names]
+    return pa.schema([*known, *folders], metadata=found.metadata)
 
 
 def _check_files(dataset: ds.Dataset, where: ds.Expression) -> None:
@@ -330,8 +361,19 @@ def _check_files(dataset: ds.Dataset, where: ds.Expression) -> None:
         if found.get(b"actions") != expected.get(b"actions"):
             raise InputError(
                 f"{fragment.path}: knows other actions than {dataset.files[0]}. "
-                "Analyze all videos of one --out with the same action model."
+                "Analyze all videos of one --out with the same action model; a `poseact rescore` "
+                "that was interrupted goes on when it is given again."
             )
+
+
+@contextmanager
+def _open_parquet(path: Path, buffer_size: int = 0) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(path, buffer_size=buffer_size) as file:
+            _check_version(path, file.schema_arrow.metadata or {})
+            yield file
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: {error}. Remove that file and analyze again.") from error
 
 
 def _check_version(path: str | Path, metadata: Mapping[bytes, bytes]) -> None:

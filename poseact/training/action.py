@@ -1,5 +1,6 @@
 """Train the action model on Ray Train and write its bundle: `poseact train-action`."""
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -8,16 +9,20 @@ import numpy as np
 import ray.train
 import ray.train.torch
 import torch
+from torch import nn
 
 from poseact.datasets.actions import ACTIONS, ActionPoses
-from poseact.evaluation.action_metrics import ActionFigures, measure_actions
-from poseact.models.action import ARCHITECTURE, KIND, ActionClassifier, ActionNet
+from poseact.datasets.pose_crops import in_own_crops
+from poseact.evaluation.action_metrics import measure_classifier
+from poseact.evaluation.calibration import fit_temperature
+from poseact.models.action import KIND, ActionClassifier
 from poseact.models.bundle import Bundle, write_bundle
 from poseact.training import checkpoints
 from poseact.training.action_config import TrainActionConfig
 from poseact.training.action_steps import (
     Bodies,
     Recipe,
+    calibration_poses,
     choose_films,
     held_out_poses,
     new_net,
@@ -32,8 +37,8 @@ from poseact.training.runner import run_training
 EPOCHS_PER_REPORT = 5
 
 HELD_OUT_PROTOCOL = (
-    "people of FLIC films not trained on: as they are, and with generated arms in Hello with "
-    "either hand, Namaste and hard negatives; true joints, one frame at a time"
+    "people of FLIC films neither trained nor calibrated on: as they are, and with generated arms "
+    "in Hello with either hand, Namaste and hard negatives; true joints, one frame at a time"
 )
 PICTURES_PROTOCOL = "the two test pictures of the seed's table, labelled joints"
 
@@ -56,7 +61,7 @@ def train_action(config: TrainActionConfig) -> int:
     bodies = read_bodies(config, films)
     poses = training_poses(bodies, config.seed)
     _print_data(bodies, poses)
-    bundle = _write(config, bodies, poses, _trained_net(_run(config, poses)))
+    bundle = _write(config, bodies, poses, _trained_net(config, _run(config, poses)))
     _print_bundle(bundle)
     return 0
 
@@ -82,13 +87,8 @@ def _train_in_worker(loop_config: dict[str, Any]) -> None:
     poses: ActionPoses = loop_config["poses"]
     # equal shards, because every worker must take part in every step
     shard = poses.take(np.arange(rank, len(poses) - len(poses) % world_size, world_size))
-    recipe = Recipe(
-        augment=config.augment,
-        epochs=config.epochs,
-        batch_size=config.batch_size // world_size,
-        seed=config.seed,
-    )
-    net = new_net(config.seed)
+    recipe = _recipe(config, world_size)
+    net = new_net(recipe, len(poses.classes))
     optimizer = new_optimizer(net)
     first_epoch = _resume(net, optimizer, checkpoints.last_state(folder))
     model = ray.train.torch.prepare_model(net, move_to_device=False)
@@ -102,12 +102,22 @@ def _train_in_worker(loop_config: dict[str, Any]) -> None:
         checkpoints.report(metrics, _state(net, optimizer, epoch + 1, rank), folder)
 
 
+def _recipe(config: TrainActionConfig, num_workers: int = 1) -> Recipe:
+    return Recipe(
+        features=config.features,
+        augment=config.augment,
+        epochs=config.epochs,
+        batch_size=config.batch_size // num_workers,
+        seed=config.seed,
+    )
+
+
 def _is_due(epochs_done: int, epochs: int) -> bool:
     return epochs_done % EPOCHS_PER_REPORT == 0 or epochs_done == epochs
 
 
 def _state(
-    net: ActionNet, optimizer: torch.optim.Optimizer, epochs_done: int, rank: int
+    net: nn.Module, optimizer: torch.optim.Optimizer, epochs_done: int, rank: int
 ) -> dict[str, Any] | None:
     """Return what to go on from; one worker's is enough."""
     if rank > 0:
@@ -119,7 +129,7 @@ def _state(
     }
 
 
-def _resume(net: ActionNet, optimizer: torch.optim.Optimizer, state: dict[str, Any] | None) -> int:
+def _resume(net: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any] | None) -> int:
     if state is None:
         return 0
     net.load_state_dict(state["net"])
@@ -127,28 +137,30 @@ def _resume(net: ActionNet, optimizer: torch.optim.Optimizer, state: dict[str, A
     return int(state["epochs_done"])
 
 
-def _trained_net(state: Mapping[str, Any]) -> ActionNet:
-    net = ActionNet(len(ACTIONS))
+def _trained_net(config: TrainActionConfig, state: Mapping[str, Any]) -> nn.Module:
+    net = _recipe(config).shape.new_net(len(ACTIONS))
     net.load_state_dict(state["net"])
     return net
 
 
 def _run_name(config: TrainActionConfig, poses: ActionPoses) -> str:
     """Name the run after all that decides its result, so that the same command resumes it."""
-    settings = f"{config.augment} {config.epochs} {config.batch_size} {config.seed}"
-    return f"action-{hashlib.sha256((settings + _hash_poses(poses)).encode()).hexdigest()[:8]}"
+    settings = f"{_recipe(config)} {_hash_poses(poses)}"
+    return f"action-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
 
 
-def _write(config: TrainActionConfig, bodies: Bodies, poses: ActionPoses, net: ActionNet) -> Bundle:
-    classifier = ActionClassifier(net, ACTIONS, "just trained")
-    held_out = held_out_poses(bodies, config.seed)
+def _write(config: TrainActionConfig, bodies: Bodies, poses: ActionPoses, net: nn.Module) -> Bundle:
+    shape = _recipe(config).shape
+    temperature = _fit_temperature(config, bodies, net)
+    classifier = ActionClassifier(
+        net, shape, poses.classes, "just trained", temperature=temperature
+    )
     manifest = {
         "kind": KIND,
-        "name": ARCHITECTURE,
-        "architecture": ARCHITECTURE,
-        "classes": list(ACTIONS),
-        "features": "21 pairwise joint distances in body scales (shoulder width + middle of the "
-        "shoulders to head); -1 where a joint is not seen",
+        "name": f"{shape.features}-mlp",
+        "architecture": dataclasses.asdict(shape),
+        "temperature": round(temperature, 4),
+        "classes": list(poses.classes),
         "training_data": "Arms in Hello (right hand), Namaste and hard negatives are generated on "
         "bodies of FLIC; other = FLIC's own poses and the hard negatives. Besides, the training "
         "pictures of the seed's Namaste/Hello table.",
@@ -158,11 +170,11 @@ def _write(config: TrainActionConfig, bodies: Bodies, poses: ActionPoses, net: A
         "metrics": {
             "held_out_films": {
                 "protocol": HELD_OUT_PROTOCOL,
-                **_measure(classifier, held_out).as_json(),
+                **measure_classifier(classifier, held_out_poses(bodies, config.seed)).as_json(),
             },
             "test_pictures": {
                 "protocol": PICTURES_PROTOCOL,
-                **_measure(classifier, bodies.test_pictures).as_json(),
+                **measure_classifier(classifier, bodies.test_pictures).as_json(),
             },
         },
         "data_hash": _hash_poses(poses),
@@ -172,12 +184,14 @@ def _write(config: TrainActionConfig, bodies: Bodies, poses: ActionPoses, net: A
     return write_bundle(config.out, manifest=manifest, tensors=net.state_dict())
 
 
-def _measure(classifier: ActionClassifier, poses: ActionPoses) -> ActionFigures:
-    return measure_actions(poses.labels_N, classifier.predict(poses.joints_NJ2))
+def _fit_temperature(config: TrainActionConfig, bodies: Bodies, net: nn.Module) -> float:
+    poses = calibration_poses(bodies, config.seed)
+    classifier = ActionClassifier(net, _recipe(config).shape, poses.classes, "not calibrated")
+    return fit_temperature(poses.labels_N, classifier.predict(in_own_crops(poses.joints_NJ3)))
 
 
 def _hash_poses(poses: ActionPoses) -> str:
-    digest = hashlib.sha256(poses.joints_NJ2.tobytes())
+    digest = hashlib.sha256(poses.joints_NJ3.tobytes())
     digest.update(poses.labels_N.tobytes())
     return digest.hexdigest()[:12]
 
@@ -186,7 +200,8 @@ def _print_data(bodies: Bodies, poses: ActionPoses) -> None:
     for name, part in (
         ("training poses", poses),
         ("  of these the seed's pictures", bodies.train_pictures),
-        ("held-out bodies", bodies.held_out),
+        ("bodies to calibrate on", bodies.calibration),
+        ("bodies to measure on", bodies.held_out),
         ("test pictures", bodies.test_pictures),
     ):
         counts = ", ".join(f"{action} {count}" for action, count in part.count_classes().items())
@@ -196,5 +211,8 @@ def _print_data(bodies: Bodies, poses: ActionPoses) -> None:
 
 def _print_bundle(bundle: Bundle) -> None:
     for name, figures in bundle.manifest["metrics"].items():
-        print(f"{name}: accuracy {figures['accuracy']:.4f}, macro-F1 {figures['macro_f1']:.4f}")
+        print(
+            f"{name}: accuracy {figures['accuracy']:.4f}, macro-F1 {figures['macro_f1']:.4f}, "
+            f"ECE-15 {figures['ece_15']:.4f}, Brier {figures['brier']:.4f}"
+        )
     print(f"wrote {bundle.path} ({bundle.model_id})")

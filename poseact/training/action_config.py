@@ -7,21 +7,29 @@ from typing import Literal, TypeAlias
 from poseact.datasets.action_sources import ActionSources
 from poseact.errors import ConfigError
 
-Augment: TypeAlias = Literal["none", "flip", "flip-swap"]
+Features: TypeAlias = Literal["xy", "distances", "graph"]
+Augment: TypeAlias = Literal["none", "flip", "flip-swap", "mirror-exact"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainActionConfig(ActionSources):
-    """Fit the action model on joint distances and write a bundle."""
+    """Fit the action model on people's joints and write a bundle."""
 
     out: Path
     """Folder of the bundle to write."""
 
-    augment: Augment = "flip-swap"
-    """Mirror half of the poses; only with left and right labels swapped does it change anything."""
+    features: Features = "distances"
+    """What the model sees of a pose: raw coordinates (of people in crops of their own, to compare
+    with), joint distances, or these with directions and confidences."""
+
+    augment: Augment = "mirror-exact"
+    """How left hands are learnt from right ones: ``flip`` mirrors half of the poses, ``flip-swap``
+    swaps their left and right as well, ``mirror-exact`` makes a model that looks at every pose and
+    its mirror image, so that both have the same scores to the last bit."""
 
     held_out_films: int = 6
-    """Films of FLIC kept out of training, on which the bundle's figures are measured."""
+    """Films of FLIC kept out of training: scores are calibrated on half of them, and the bundle's
+    figures measured on the other half."""
 
     epochs: int = 40
     """Passes over the poses."""
@@ -42,9 +50,9 @@ class TrainActionConfig(ActionSources):
     def __post_init__(self) -> None:
         """Check what the types cannot."""
         super().__post_init__()
-        for name in ("held_out_films", "epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, least in (("held_out_films", 2), ("epochs", 1), ("batch_size", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not 0 <= self.num_workers <= self.batch_size:
             raise ConfigError(
                 f"num_workers must lie in 0..{self.batch_size} (one pose per worker and step), "

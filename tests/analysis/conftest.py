@@ -8,10 +8,15 @@ import pytest
 import torch
 
 from poseact.analysis.config import AnalyzeConfig
-from poseact.models.action import ARCHITECTURE, ActionNet
+from poseact.analysis.finalize import finalize
+from poseact.analysis.plan import make_plan
+from poseact.analysis.run import open_run
+from poseact.analysis.stages import Watch, chunk_row, decode
+from poseact.models.action import FrameShape, load_action
 from poseact.models.bundle import write_bundle
 from poseact.models.detector import DetectorNet, DetectorShape
 from poseact.models.heatmaps import HeatmapNet, HeatmapShape
+from poseact.models.runtime import load_pose
 from poseact.timeline.segments import SegmentRules
 from poseact.video.encode import write_video
 
@@ -38,10 +43,10 @@ def models(tmp_path_factory):
         manifest={
             "kind": "action",
             "name": "untrained",
-            "architecture": ARCHITECTURE,
+            "architecture": dataclasses.asdict(FrameShape()),
             "classes": CLASSES,
         },
-        tensors=ActionNet(len(CLASSES)).state_dict(),
+        tensors=FrameShape().new_net(len(CLASSES)).state_dict(),
     )
     shape = DetectorShape(input_px=96, stem=8, widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), neck=8)
     net = DetectorNet(shape)
@@ -94,9 +99,34 @@ def make_config(models, tmp_path):
             "pose_model": models.pose,
             "action_model": models.action,
             "min_pose_confidence": 0.0,
-            "rules": SegmentRules(on=0.3, off=0.25),
+            "rules": SegmentRules(on=0.3, off=0.25, min_trunk_confidence=0.0),
             "chunk_mib": 1,
         }
         return AnalyzeConfig(videos=tuple(map(str, videos)), **{**settings, **changes})
 
     return make
+
+
+@pytest.fixture
+def analyze_here():
+    """Analyze as the workers do, but in this process and without Ray."""
+
+    def analyze(config):
+        pose, action = load_pose(config.pose_model, "cpu"), load_action(config.action_model)
+        run = open_run(
+            config,
+            detector_id=None,
+            pose_id=pose.model_id,
+            action_id=action.model_id,
+            actions=action.classes,
+        )
+        watch = Watch(load_models=lambda: (None, pose), work=run.work, config=config)
+        for video in make_plan(config.videos, chunk_bytes=1024**2).videos:
+            for chunk in video.chunks:
+                row = {name: np.array([value]) for name, value in chunk_row(chunk).items()}
+                watch(decode(row, work=run.work))
+            finalize(video, run, action)
+        run.work.remove_if_done()
+        return run
+
+    return analyze

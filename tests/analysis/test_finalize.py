@@ -30,11 +30,12 @@ LEFT_BOX, RIGHT_BOX = (0, 0, 100, 200), (200, 0, 300, 200)
 
 
 class RaisedHands:
-    """Takes a hand above the head for hello."""
+    """Takes a hand above the head for hello; without a head it cannot tell."""
 
-    def predict(self, joints_BJK):
-        is_up_B = (joints_BJK[:, [L_WRIST, R_WRIST], 1] < joints_BJK[:, [HEAD], 1]).any(axis=1)
-        return np.where(is_up_B[:, None], (0.0, 0.9, 0.1), (0.0, 0.1, 0.9)).astype(np.float32)
+    def score(self, joints_TJ3, pts_s_T):
+        assert len(joints_TJ3) == len(pts_s_T)
+        is_up_T = (joints_TJ3[:, [L_WRIST, R_WRIST], 1] < joints_TJ3[:, [HEAD], 1]).any(axis=1)
+        return np.where(is_up_T[:, None], (0.0, 0.9, 0.1), (0.0, 0.1, 0.9)).astype(np.float32)
 
 
 def standing(raised_wrist):
@@ -55,8 +56,10 @@ def standing(raised_wrist):
     return joints_J3
 
 
-def person(frame, waves, *, box=LEFT_BOX, raised_wrist=L_WRIST):
-    return frame, box, standing(raised_wrist if waves else None)
+def person(frame, waves, *, box=LEFT_BOX, raised_wrist=L_WRIST, head_confidence=1.0):
+    joints_J3 = standing(raised_wrist if waves else None)
+    joints_J3[HEAD, 2] = head_confidence
+    return frame, box, joints_J3
 
 
 def nobody(frame):
@@ -171,6 +174,8 @@ def test_a_frame_with_nobody_keeps_a_row_and_ends_the_action(finalize_rows):
     assert gone["frame_index"].tolist() == [*range(10, 30)]
     assert gone["score"].isna().all()
     assert set(gone["action"]) == {""}
+    assert set(gone["reason"]) == {"no_person"}
+    assert timeline["reason"].isna().sum() == 20
     # away for two seconds: whoever comes back counts as another person
     assert outcome.num_people == 2
     assert read_segments(out)[["track_id", "start_frame", "end_frame"]].to_numpy().tolist() == [
@@ -201,6 +206,21 @@ def test_two_people_at_once_are_told_apart(finalize_rows):
     segments = read_segments(out)
     assert segments["hand"].tolist() == ["right"]
     assert segments["track_id"].tolist() == [1]
+
+
+def test_without_a_head_nothing_is_told(finalize_rows):
+    rows = [person(f, HELLO, head_confidence=0.4 if f < 20 else 1.0) for f in range(40)]
+
+    out, _ = finalize_rows(rows)
+
+    timeline = read_timeline(out).set_index("frame_index")
+    # smoothing over 0.3 s blurs the border by a frame
+    assert set(timeline.loc[:18, "action"]) == {"other"}
+    assert set(timeline.loc[:18, "reason"]) == {"low_pose_confidence"}
+    assert set(timeline.loc[21:, "action"]) == {"hello"}
+    assert timeline.loc[21:, "reason"].isna().all()
+    [segment] = read_segments(out).to_dict("records")
+    assert abs(segment["start_frame"] - 20) <= 1
 
 
 def test_the_clock_starts_at_the_first_frame_whatever_its_pts(finalize_rows, uri):

@@ -1,12 +1,118 @@
+import hypothesis.extra.numpy as arrays
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from poseact.models.features import distances, mirror, normalise, raised_hand
+from poseact.models.features import (
+    FEATURES,
+    distances,
+    graph,
+    is_measurable,
+    mirror,
+    normalise,
+    raised_hand,
+)
 from poseact.skeleton import HEAD, L_ELBOW, L_WRIST, MIRROR, R_ELBOW, R_SHOULDER, R_WRIST
 
 # Shoulders 6 apart and the head 4 above their middle: the body scale is 10.
 HANGING = np.array([[4, 6], [4, 3], [3, 0], [0, -4], [-3, 0], [-4, 3], [-4, 6]], np.float32)
 PAIRS = list(zip(*np.triu_indices(7, k=1), strict=True))
+
+INVARIANT = ["distances", "graph"]
+
+unhurried = settings(deadline=None)  # a busy machine is no error
+
+
+@st.composite
+def poses(draw):
+    """One pose on a grid, so that joints coincide now and then; some joints are not seen."""
+    xy = draw(arrays.arrays(np.float32, (7, 2), elements=st.integers(-40, 40)))
+    is_unseen = draw(arrays.arrays(np.bool_, 7))
+    confidence = draw(arrays.arrays(np.float32, (7, 1), elements=st.floats(0, 1, width=32)))
+    xy[is_unseen] = np.nan
+    return np.concatenate([xy, confidence], axis=1)[None]
+
+
+@unhurried
+@given(
+    pose=poses(),
+    scale=st.floats(0.1, 100),
+    shift=st.tuples(st.integers(-1000, 1000), st.integers(-1000, 1000)),
+    name=st.sampled_from(INVARIANT),
+)
+def test_place_and_scale_change_no_feature(pose, scale, shift, name):
+    moved = pose.copy()
+    moved[..., :2] = (pose[..., :2] + np.float32(shift)) * np.float32(scale)
+
+    got, expected = FEATURES[name].measure(moved), FEATURES[name].measure(pose)
+
+    np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3)
+
+
+@unhurried
+@given(pose=poses(), name=st.sampled_from(sorted(FEATURES)))
+def test_a_feature_set_has_its_size_and_no_feature_is_infinite(pose, name):
+    features = FEATURES[name]
+
+    got = features.measure(pose)
+
+    assert got.shape == (1, features.size)
+    assert got.dtype == np.float32
+    assert not np.isinf(got).any()
+
+
+@unhurried
+@given(pose=poses(), joint=st.integers(0, 6), name=st.sampled_from(INVARIANT))
+def test_where_a_joint_was_does_not_show_once_it_is_not_seen(pose, joint, name):
+    other = pose.copy()
+    pose[:, joint] = np.nan, np.nan, 0.1
+    other[:, joint] = np.nan, np.nan, 0.9
+
+    np.testing.assert_array_equal(FEATURES[name].measure(pose), FEATURES[name].measure(other))
+
+
+@unhurried
+@given(pose=poses())
+def test_a_pose_is_measurable_exactly_if_it_has_distances_between_seen_joints(pose):
+    assert is_measurable(pose).tolist() == [bool(np.isfinite(distances(pose)).any())]
+
+
+@unhurried
+@given(pose=poses(), name=st.sampled_from(sorted(FEATURES)))
+def test_a_mirror_image_of_a_mirror_image_has_the_same_features_to_the_last_bit(pose, name):
+    measure = FEATURES[name].measure
+
+    assert measure(mirror(mirror(pose))).tobytes() == measure(pose).tobytes()
+
+
+def test_xy_is_what_the_crop_says():
+    joints_J3 = np.concatenate([HANGING, np.ones((7, 1), np.float32)], axis=1)
+
+    assert FEATURES["xy"].measure(joints_J3[None])[0].tolist() == HANGING.ravel().tolist()
+
+
+def test_a_graph_has_distances_directions_confidences_and_what_is_seen():
+    joints_J3 = np.concatenate([HANGING, np.full((7, 1), 0.5, np.float32)], axis=1)
+    joints_J3[R_WRIST, :2] = np.nan
+
+    got = graph(joints_J3[None])[0]
+
+    np.testing.assert_array_equal(got[:21], distances(joints_J3[None])[0])
+    np.testing.assert_allclose(
+        got[21:33].reshape(6, 2),
+        [
+            (0, -1),  # left forearm, from the wrist up to the elbow
+            (-1 / np.sqrt(10), -3 / np.sqrt(10)),
+            (-0.6, -0.8),  # to the head: 3-4-5 triangle
+            (-0.6, 0.8),
+            (-1 / np.sqrt(10), 3 / np.sqrt(10)),
+            (np.nan, np.nan),
+        ],
+        atol=1e-6,
+    )
+    assert got[33:40].tolist() == [0.5] * 6 + [0]
+    assert got[40:].tolist() == [1] * 6 + [0]
 
 
 def with_joints(**moved):
@@ -66,6 +172,12 @@ def test_normalised_shoulders_lie_about_the_origin():
     got = normalise(HANGING[None] * 3 + 50)[0]
 
     np.testing.assert_allclose(got, HANGING / 10, atol=1e-6)
+
+
+def test_normalising_keeps_confidences():
+    joints_J3 = np.concatenate([HANGING, np.full((7, 1), 0.5, np.float32)], axis=1)
+
+    assert normalise(joints_J3[None])[0, :, 2].tolist() == [0.5] * 7
 
 
 def test_the_mirror_turns_a_raised_right_hand_into_a_raised_left_one():

@@ -24,8 +24,10 @@ def test_columns_of_the_timeline():
         "scores": "fixed_size_list<item: float>[2]",
         "config_hash": "string",
         "model_id": "string",
+        "reason": "string",
     }
-    assert [field.name for field in schema if field.nullable] == ["time_utc", "track_id"]
+    nullable = [field.name for field in schema if field.nullable]
+    assert nullable == ["time_utc", "track_id", "reason"]
 
 
 def test_the_names_of_the_actions_travel_with_the_file():
@@ -52,8 +54,8 @@ def test_every_table_says_its_version(schema):
         pytest.param(
             VIDEOS,
             "video_id uri start_utc duration_s width height fps_nominal is_vfr codec "
-            "frames_expected frames_analyzed status error_kind error last_good_pts_s decode_s "
-            "watch_s run_id",
+            "frames_expected frames_analyzed boxes_too_small status error_kind error "
+            "last_good_pts_s decode_s watch_s run_id",
             id="videos",
         ),
         pytest.param(

@@ -196,6 +196,8 @@ def test_inputs_that_disagree_are_refused(shape, pts_s, index):
         pytest.param({"on": 1.1}, id="on above 1"),
         pytest.param({"off": -0.1}, id="off below 0"),
         pytest.param({"alert_score": 2}, id="alert above 1"),
+        pytest.param({"min_score": -0.1}, id="least score below 0"),
+        pytest.param({"min_trunk_confidence": 1.5}, id="confidence above 1"),
         pytest.param({"min_duration_s": -1}, id="negative duration"),
         pytest.param({"merge_gap_s": NAN}, id="gap is not a number"),
     ],

@@ -45,6 +45,7 @@ def timeline_rows(video_id, start_utc, *, actions=("hello", "other")):
         "action": "",
         "score": np.nan,
         "scores": [np.nan] * 3,
+        "reason": "no_person",
     }
     return [
         {**common, **row, "time_utc": start_utc and start_utc + timedelta(seconds=row["pts_s"])}
@@ -178,6 +179,33 @@ def test_a_write_that_fails_leaves_neither_file_nor_rest(tmp_path):
     with pytest.raises(OutputError, match=r"taken\.parquet"):
         tables.write_table(path, SEGMENTS.empty_table())
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("first_is_old", [True, False], ids=["old one first", "new one first"])
+def test_a_table_from_before_a_column_was_added_reads_as_null(tmp_path, first_is_old):
+    old, new = ("v1", "v2") if first_is_old else ("v2", "v1")
+    path = write_timeline(tmp_path, old)
+    pq.write_table(pq.ParquetFile(path).read().drop_columns(["reason"]), path)
+
+    only_old = tables.read_timeline(tmp_path)
+    write_timeline(tmp_path, new)
+    both = tables.read_timeline(tmp_path).set_index("video_id")
+
+    assert only_old.columns.tolist() == both.reset_index().columns.tolist()
+    assert only_old["reason"].isna().all()
+    assert both.loc[old, "reason"].isna().all()
+    assert both.loc[new, "reason"].fillna("").tolist() == ["", "", "no_person"]
+    assert only_old.attrs["actions"] == ACTIONS
+
+
+def test_the_file_of_each_timeline_is_found_with_its_camera(tmp_path):
+    first = write_timeline(tmp_path, "v1", "door")
+    second = write_timeline(tmp_path, "v2", "1", None)
+    write_segments(tmp_path, [])
+
+    assert tables.find_timelines(tmp_path) == {"v1": first, "v2": second}
+    assert [tables.camera_of(path) for path in (first, second)] == ["door", "1"]
+    assert tables.read_rows(first, ["pts_s"])["pts_s"].to_pylist() == [0, 1, 2]
 
 
 def test_a_timeline_reads_back_as_written(tmp_path):
