@@ -18,6 +18,11 @@ MIN_IOU = 0.1
 """Least overlap of two boxes, one detection later, of the same person: people cross half of their
 own width in a fifth of a second."""
 
+UNSURE_SHARE = 0.7
+"""Part of the score asked of a person that is enough in a frame, if another frame is sure."""
+
+DOUBLE_IOU = 0.2
+"""Overlap with a sure find from which an unsure one is taken for the same person."""
 
 EPSILON_S = 1e-6
 """Rounding error of a time; a frame that is due must not be missed by it."""
@@ -77,6 +82,24 @@ def frames_to_search(
         if is_first or is_last or pts_s_T[row] - pts_s_T[chosen[-1]] > every_s - EPSILON_S:
             chosen.append(row)
     return chosen
+
+
+def believable(people: Detections, sure_score: float) -> Detections:
+    """Leave out finds that are too unsure, or unsure and all but the same as a sure one.
+
+    An unsure find is kept for now: whether it is somebody is known when the whole recording is.
+
+    Args:
+        people: Finds of one frame.
+        sure_score: Score from which a find is sure.
+
+    Source:
+        Zhang et al., ByteTrack, 2022: low-scoring boxes belong to somebody who is known otherwise.
+    """
+    is_sure_N = people.scores_N >= sure_score
+    overlap_N = box_iou(people.boxes_N4, people.boxes_N4[is_sure_N]).max(axis=1, initial=0)
+    is_unsure_N = (people.scores_N >= UNSURE_SHARE * sure_score) & (overlap_N < DOUBLE_IOU)
+    return people.where(is_sure_N | is_unsure_N)
 
 
 def carry(

@@ -75,7 +75,7 @@ def finalize(video: PlannedVideo, run: Run, action: ActionModel) -> VideoOutcome
     work = run.work
     receipts = [work.load_receipt(chunk.chunk_id) for chunk in video.chunks]
     tables = [work.read_part(receipt.chunk_id) for receipt in receipts if receipt.num_frames]
-    tracks = follow(People.from_tables(tables), action)
+    tracks = follow(People.from_tables(tables), action, run.min_detection_score)
     segments = list(find_segments(tracks, run))
 
     _write_tables(tracks, segments, video, run)
@@ -109,13 +109,19 @@ class Tracks:
         return int(self.track_N.max(initial=NOBODY)) + 1
 
 
-def follow(people: People, action: ActionModel) -> Tracks:
-    """Turn the people of single frames into persons: who is who, how they move, what they do."""
+def follow(people: People, action: ActionModel, min_detection_score: float | None) -> Tracks:
+    """Turn the people of single frames into persons: who is who, how they move, what they do.
+
+    Args:
+        people: The people of a video, also those of whom no frame is sure.
+        action: Scores what they do.
+        min_detection_score: Score that a person must reach in one frame at least; None believes
+            in everybody.
+    """
+    people, ids_N = _link_believed(people, min_detection_score)
     is_person_N = people.is_person_N
     pts_s_N = people.pts_s_N[is_person_N]
-    boxes_N4, joints_NJ3 = people.boxes_N4[is_person_N], people.joints_NJ3[is_person_N]
-    ids_N = link_people(people.frame_index_N[is_person_N], pts_s_N, boxes_N4, joints_NJ3)
-    joints_NJ3 = repair_flips(joints_NJ3, pts_s_N, ids_N)
+    joints_NJ3 = repair_flips(people.joints_NJ3[is_person_N], pts_s_N, ids_N)
     joints_NJ3 = smooth_joints(joints_NJ3, pts_s_N, ids_N)
     scores_NA = _smoothed_scores(ids_N, pts_s_N, action.predict(joints_NJ3))
     return Tracks(
@@ -123,6 +129,23 @@ def follow(people: People, action: ActionModel) -> Tracks:
         track_N=_spread(ids_N, is_person_N, NOBODY),
         scores_NA=_spread(scores_NA, is_person_N, np.nan),
     )
+
+
+def _link_believed(people: People, min_detection_score: float | None) -> tuple[People, IdArray]:
+    """Return the people whose track is sure once, and their tracks, for each row with a person."""
+    is_person_N = people.is_person_N
+    ids_P = link_people(
+        people.frame_index_N[is_person_N],
+        people.pts_s_N[is_person_N],
+        people.boxes_N4[is_person_N],
+        people.joints_NJ3[is_person_N],
+    )
+    if min_detection_score is None:
+        return people, ids_P
+    sure_ids = np.unique(ids_P[people.detection_score_N[is_person_N] >= min_detection_score])
+    is_sure_P = np.isin(ids_P, sure_ids)
+    believed = people.without(_spread(~is_sure_P, is_person_N, False))
+    return believed, np.searchsorted(sure_ids, ids_P[is_sure_P]).astype(np.int32)
 
 
 def find_segments(tracks: Tracks, run: Run) -> Iterator[tuple[int, Segment]]:
@@ -176,7 +199,7 @@ def _smoothed_scores(
 
 
 def _spread(
-    values_P: npt.NDArray[Any], is_person_N: npt.NDArray[np.bool_], missing: float
+    values_P: npt.NDArray[Any], is_person_N: npt.NDArray[np.bool_], missing: float | bool
 ) -> npt.NDArray[Any]:
     """Give the rows of frames with nobody a value that says so."""
     values_N = np.full((len(is_person_N), *values_P.shape[1:]), missing, values_P.dtype)

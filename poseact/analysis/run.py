@@ -38,6 +38,9 @@ class Run:
 
     rules: SegmentRules
 
+    min_detection_score: float | None = None
+    """Score that a person must reach in one frame at least; None where nobody was looked for."""
+
     @property
     def work(self) -> Work:
         """The folder of what is planned, tried and done."""
@@ -84,6 +87,7 @@ def open_run(
         model_id="+".join(filter(None, [detector_id, pose_id, action_id])),
         actions=actions,
         rules=config.rules,
+        min_detection_score=config.min_detection_score,
     )
 
 
@@ -96,7 +100,7 @@ def _decisive(
         "detector": detector_id or "none",
         "detect-every-s": config.detect_every_s,
         "min-detection-score": config.min_detection_score,
-        "min-pose-confidence": config.min_pose_confidence,
+        "min-pose-confidence": config.least_pose_confidence,
         "pose-model": pose_id,
         "action-model": action_id,
         **{f"rules.{name.replace('_', '-')}": value for name, value in rules.items()},

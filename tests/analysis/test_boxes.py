@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from poseact.analysis.boxes import Boxes, carry, frames_to_search
+from poseact.analysis.boxes import Boxes, believable, carry, frames_to_search
 from poseact.models.detection import Detections
 
 
@@ -36,6 +36,32 @@ def test_a_run_is_searched_alike_whatever_comes_before_it():
 
     assert both == [0, 2, 3, 5, 7]
     assert [row - 3 for row in both if row >= 3] == frames_to_search(run[3:], pts_s[3:], 0.2)
+
+
+def test_unsure_finds_stay_unless_a_sure_one_is_there_too():
+    found = Detections(
+        boxes_N4=np.array(
+            [
+                [0, 0, 40, 80],
+                [20, 0, 60, 80],  # half of the first: IoU 1/3
+                [36, 0, 76, 80],  # a tenth of the first: IoU 1/19
+                [200, 0, 240, 80],
+                [300, 0, 340, 80],
+            ],
+            np.float32,
+        ),
+        scores_N=np.array([0.6, 0.45, 0.44, 0.43, 0.41], np.float32),
+    )
+
+    believed = believable(found, 0.6)
+
+    assert believed.boxes_N4[:, 0].tolist() == [0, 36, 200]
+
+
+def test_two_sure_finds_stay_however_close():
+    found = people((0, 0, 40, 80), (10, 0, 50, 80))
+
+    assert len(believable(found, 0.5).boxes_N4) == 2
 
 
 def test_a_person_moves_evenly_in_time_between_two_finds():
