@@ -64,6 +64,37 @@ def test_two_sure_finds_stay_however_close():
     assert len(believable(found, 0.5).boxes_N4) == 2
 
 
+@pytest.mark.parametrize(
+    ("after", "passed_s", "is_same"),
+    [
+        pytest.param((60, 0, 100, 80), 0.4, True, id="runs"),
+        pytest.param((60, 0, 100, 80), 0.2, False, id="too fast"),
+        pytest.param((0, 45, 40, 80), 0.4, False, id="less than half as high"),
+    ],
+)
+def test_who_may_be_the_same_person(after, passed_s, is_same):
+    pts_s = np.array([0.0, 0.25, 1.0]) * passed_s
+
+    boxes = carry([0, 2], [people((0, 0, 40, 80)), people(after)], np.zeros(3, int), pts_s)
+
+    expected_x = after[0] / 4 if is_same else 0
+    assert boxes.boxes_K4[1, 0] == pytest.approx(expected_x)
+    assert boxes.boxes_K4[1, 1] == pytest.approx(0)
+
+
+def test_people_who_pass_each_other_do_not_turn_round():
+    pts_s = np.array([0.0, 0.1, 0.2])
+    # one stands at 50, one walks past from 30 to 70
+    before, after = (
+        people((50, 0, 90, 80), (30, 0, 70, 80)),
+        people((50, 0, 90, 80), (70, 0, 110, 80)),
+    )
+
+    boxes = carry([0, 2], [before, after], np.zeros(3, int), pts_s)
+
+    assert boxes.boxes_K4[boxes.frame_K == 1, 0].tolist() == [50, 50]
+
+
 def test_a_person_moves_evenly_in_time_between_two_finds():
     pts_s = np.array([0.0, 0.1, 0.4])
 

@@ -91,7 +91,7 @@ def finalize_rows(uri, tmp_path):
         out="out",
         receipt_changes=None,
         info_changes=None,
-        min_detection_score=None,
+        **run_changes,
     ):
         run = Run(
             out=tmp_path / out,
@@ -100,7 +100,7 @@ def finalize_rows(uri, tmp_path):
             model_id="pose+action",
             actions=ACTIONS,
             rules=SegmentRules(on=0.6, off=0.4, min_duration_s=0.3, merge_gap_s=0.0),
-            min_detection_score=min_detection_score,
+            **run_changes,
         )
         run.work.prepare()
         [video] = make_plan([uri], chunk_bytes=frames_per_chunk * FRAME_BYTES).videos
