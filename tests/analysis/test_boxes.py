@@ -83,14 +83,11 @@ def test_who_may_be_the_same_person(after, passed_s, is_same):
 
 
 def test_people_who_pass_each_other_do_not_turn_round():
-    pts_s = np.array([0.0, 0.1, 0.2])
-    # one stands at 50, one walks past from 30 to 70
-    before, after = (
-        people((50, 0, 90, 80), (30, 0, 70, 80)),
-        people((50, 0, 90, 80), (70, 0, 110, 80)),
-    )
+    # one stands at 50, one walks past from 32 to 68
+    before = people((50, 0, 90, 80), (32, 0, 72, 80))
+    after = people((50, 0, 90, 80), (68, 0, 108, 80))
 
-    boxes = carry([0, 2], [before, after], np.zeros(3, int), pts_s)
+    boxes = carry([0, 2], [before, after], np.zeros(3, int), np.array([0.0, 0.1, 0.2]))
 
     assert boxes.boxes_K4[boxes.frame_K == 1, 0].tolist() == [50, 50]
 
