@@ -9,15 +9,27 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy.optimize import linear_sum_assignment
+from torchvision.ops import nms
 
 from poseact.geometry import FloatArray, box_iou
 from poseact.models.detection import Detections
 
-MIN_IOU = 0.1
-"""Least overlap of two boxes, one detection later, of the same person: people cross half of their
-own width in a fifth of a second."""
+MAX_SPEED = 2.5
+"""Heights per second up to which somebody is still the same person: about 4 m/s, a run."""
 
+MIN_LIKE_HEIGHT = 0.5
+"""Likewise, the lower of two boxes over the higher one."""
+
+NEARNESS_WEIGHT = 0.5
+"""What being at the same place counts beside an overlap of 1."""
+
+UNSURE_SHARE = 0.7
+"""Part of the score asked of a person that is enough in a frame, if another frame is sure."""
+
+DOUBLE_IOU = 0.2
+"""Overlap with a surer find from which an unsure one is taken for the same person."""
 
 EPSILON_S = 1e-6
 """Rounding error of a time; a frame that is due must not be missed by it."""
@@ -79,6 +91,25 @@ def frames_to_search(
     return chosen
 
 
+def believable(people: Detections, sure_score: float) -> Detections:
+    """Leave out finds that are too unsure, or unsure and perhaps the same as a surer one.
+
+    An unsure find is kept for now: whether it is somebody is known when the whole recording is.
+
+    Args:
+        people: Finds of one frame.
+        sure_score: Score from which a find is sure.
+
+    Source:
+        Zhang et al., ByteTrack, 2022: low-scoring boxes belong to somebody who is known otherwise.
+    """
+    people = people.above(UNSURE_SHARE * sure_score)
+    is_believed_N = people.scores_N >= sure_score
+    boxes, scores = torch.from_numpy(people.boxes_N4), torch.from_numpy(people.scores_N)
+    is_believed_N[nms(boxes, scores, DOUBLE_IOU).numpy()] = True
+    return people.where(is_believed_N)
+
+
 def carry(
     searched: Sequence[int],
     found: Sequence[Detections],
@@ -124,10 +155,11 @@ def _between(
     pts_s_T: npt.NDArray[np.float64],
 ) -> list[Boxes]:
     """Return the boxes of the frames after ``first`` and before ``last``."""
-    row_N, row_M = _same_person(before.boxes_N4, after.boxes_N4)
+    passed_s = pts_s_T[last] - pts_s_T[first]
+    row_N, row_M = _same_person(before.boxes_N4, after.boxes_N4, passed_s)
     parts = []
     for frame in range(first + 1, last):
-        share = (pts_s_T[frame] - pts_s_T[first]) / (pts_s_T[last] - pts_s_T[first])
+        share = (pts_s_T[frame] - pts_s_T[first]) / passed_s
         nearer, rows = (before, row_N) if share < 0.5 else (after, row_M)  # noqa: PLR2004
         moving_K4 = (1 - share) * before.boxes_N4[row_N] + share * after.boxes_N4[row_M]
         alone = np.setdiff1d(np.arange(len(nearer.boxes_N4)), rows)
@@ -142,11 +174,20 @@ def _between(
 
 
 def _same_person(
-    boxes_N4: FloatArray, boxes_M4: FloatArray
+    boxes_N4: FloatArray, boxes_M4: FloatArray, passed_s: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Pair people for the largest total overlap; return the rows of both."""
-    iou_NM = box_iou(boxes_N4, boxes_M4)
-    iou_NM = np.where(iou_NM >= MIN_IOU, iou_NM, 0)
-    row_N, row_M = linear_sum_assignment(iou_NM, maximize=True)
-    is_pair = iou_NM[row_N, row_M] > 0
+    """Pair people for the most overlap and nearness in total; return the rows of both.
+
+    Nearness alone would let two people who pass each other turn round instead.
+    """
+    height_N, height_M = boxes_N4[:, 3] - boxes_N4[:, 1], boxes_M4[:, 3] - boxes_M4[:, 1]
+    middle_N2, middle_M2 = (boxes.reshape(-1, 2, 2).mean(axis=1) for boxes in (boxes_N4, boxes_M4))
+    distance_NM = np.linalg.norm(middle_N2[:, None] - middle_M2, axis=2)
+    reach_NM = MAX_SPEED * passed_s * (height_N[:, None] + height_M) / 2
+    like_NM = np.minimum(height_N[:, None] / height_M, height_M / height_N[:, None])
+    can_be_NM = (distance_NM < reach_NM) & (like_NM >= MIN_LIKE_HEIGHT)
+    near_NM = NEARNESS_WEIGHT * (1 - distance_NM / reach_NM)
+    worth_NM = np.where(can_be_NM, box_iou(boxes_N4, boxes_M4) + near_NM, 0)
+    row_N, row_M = linear_sum_assignment(worth_NM, maximize=True)
+    is_pair = worth_NM[row_N, row_M] > 0
     return row_N[is_pair].astype(np.int64), row_M[is_pair].astype(np.int64)

@@ -17,9 +17,10 @@ class AnalyzeConfig:
     out: Path
     """Folder of the results; an interrupted run in it is taken up where it stopped."""
 
-    detector: str = "none"
-    """Who looks for people: ``none``, each frame is taken for one person; a folder written by
-    ``train-detector``; or ``torchvision:NAME``, one of torchvision's, which it downloads."""
+    detector: str = "bundled"
+    """Who looks for people: ``bundled``, the detector that ships with the package; a folder written
+    by ``train-detector``; ``torchvision:NAME``, one of torchvision's, which it downloads; or
+    ``none``, each frame is taken for one person."""
 
     detector_weights: Path | None = None
     """State dict of the torchvision detector, where it cannot be downloaded."""
@@ -28,7 +29,8 @@ class AnalyzeConfig:
     """Time between two frames in which people are looked for; between them boxes are carried."""
 
     min_detection_score: float | None = None
-    """Score from which a find counts; left out, that of the detector."""
+    """Score that a person must reach in one frame at least, in 0..1; in others, 0.7 of it is
+    enough. Left out, that of the detector."""
 
     pose_model: Path | None = None
     """Folder of a pose bundle; the one that ships with the package if not given."""
@@ -39,9 +41,10 @@ class AnalyzeConfig:
     rules: SegmentRules = dataclasses.field(default_factory=SegmentRules)
     """What turns scores into segments."""
 
-    min_pose_confidence: float = 0.6
-    """Mean joint confidence, in 0..1, below which a frame shows nobody. At 0.6 the shipped model
-    passes over 88 % of pictures that are empty, and nobody of the video protocol."""
+    min_pose_confidence: float | None = None
+    """Mean joint confidence, in 0..1, below which nobody is there. Left out, 0.3 where a detector
+    looked for people; else 0.6, at which the shipped model passes over 88 % of pictures that are
+    empty, and nobody of the video protocol."""
 
     limit: int | None = None
     """Analyse the first so many videos only."""
@@ -63,7 +66,7 @@ class AnalyzeConfig:
             raise ConfigError(
                 f"min_detection_score must lie in 0..1, got {self.min_detection_score}."
             )
-        if not 0 <= self.min_pose_confidence <= 1:
+        if not 0 <= self.least_pose_confidence <= 1:
             raise ConfigError(
                 f"min_pose_confidence must lie in 0..1, got {self.min_pose_confidence}."
             )
@@ -71,6 +74,13 @@ class AnalyzeConfig:
             raise ConfigError(f"limit must be at least 1, got {self.limit}.")
         if self.chunk_mib < 1:
             raise ConfigError(f"chunk_mib must be at least 1, got {self.chunk_mib}.")
+
+    @property
+    def least_pose_confidence(self) -> float:
+        """Mean joint confidence below which nobody is there, whether given or left out."""
+        if self.min_pose_confidence is not None:
+            return self.min_pose_confidence
+        return 0.6 if self.detector == "none" else 0.3
 
     def absolute(self) -> "AnalyzeConfig":
         """Return the same settings for processes that run in another folder."""

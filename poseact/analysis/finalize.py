@@ -32,7 +32,8 @@ def finalize(video: PlannedVideo, run: Run, action: ActionModel) -> VideoOutcome
     work = run.work
     receipts = [work.load_receipt(chunk.chunk_id) for chunk in video.chunks]
     tables = [work.read_part(receipt.chunk_id) for receipt in receipts if receipt.num_frames]
-    findings = find_actions(follow(People.from_tables(tables)), action, run)
+    tracks = follow(People.from_tables(tables), run.min_detection_score)
+    findings = find_actions(tracks, action, run)
 
     write_tables(findings, Footage.from_info(video.info), run)
     row = video_row(video, receipts, run.run_id)

@@ -1,5 +1,6 @@
 """The Ray Data job: from recordings to tables. The only module of the analysis that knows Ray."""
 
+import dataclasses
 import functools
 import logging
 import os
@@ -68,6 +69,8 @@ def analyze(config: AnalyzeConfig) -> int:
     started = time.perf_counter()
     config = config.absolute()
     detector = _detector(config, "cpu")
+    if detector is not None and config.min_detection_score is None:
+        config = dataclasses.replace(config, min_detection_score=detector.threshold)
     pose = load_pose(config.pose_model, "cpu")
     action = load_action(config.action_model)
     inputs = find_inputs(config.videos, config.limit)

@@ -40,6 +40,27 @@ class People:
         """Tell the rows that are people from those of frames with nobody."""
         return np.asarray(np.isfinite(self.boxes_N4).all(axis=1))
 
+    def without(self, is_left_out_N: npt.NDArray[np.bool_]) -> "People":
+        """Leave out some people; a frame that has nobody else is one with nobody."""
+        is_alone_N = ~np.isin(self.frame_index_N, self.frame_index_N[~is_left_out_N])
+        # of several left out in a frame, the first becomes the row of nobody
+        _, first_rows = np.unique(self.frame_index_N, return_index=True)
+        is_first_N = np.isin(np.arange(len(self.frame_index_N)), first_rows)
+        is_kept_N = ~is_left_out_N | (is_alone_N & is_first_N)
+
+        def kept(values_N: FloatArray) -> FloatArray:
+            values = values_N[is_kept_N].copy()
+            values[is_left_out_N[is_kept_N]] = np.nan
+            return values
+
+        return People(
+            frame_index_N=self.frame_index_N[is_kept_N],
+            pts_s_N=self.pts_s_N[is_kept_N],
+            boxes_N4=kept(self.boxes_N4),
+            detection_score_N=kept(self.detection_score_N),
+            joints_NJ3=kept(self.joints_NJ3),
+        )
+
     def to_table(self) -> pa.Table:
         """Return the content of a part file."""
         return pa.table(

@@ -47,6 +47,9 @@ class Run:
 
     rules: SegmentRules
 
+    min_detection_score: float | None = None
+    """Score that a person must reach in one frame at least; None where nobody was looked for."""
+
     @property
     def work(self) -> Work:
         """The folder of what is planned, tried and done."""
@@ -160,6 +163,7 @@ def _run(out: Path, recorded: Mapping[str, Any], rules: SegmentRules) -> Run:
         model_id="+".join(model for model in models if model != _NO_DETECTOR),
         actions=tuple(recorded["actions"]),
         rules=rules,
+        min_detection_score=decisive["min-detection-score"],
     )
 
 
@@ -171,7 +175,7 @@ def _decisive(
         "detector": detector_id or _NO_DETECTOR,
         "detect-every-s": config.detect_every_s,
         "min-detection-score": config.min_detection_score,
-        "min-pose-confidence": config.min_pose_confidence,
+        "min-pose-confidence": config.least_pose_confidence,
         "pose-model": pose_id,
         "action-model": action_id,
         **_rule_settings(config.rules),

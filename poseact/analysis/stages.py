@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from poseact.analysis.boxes import Boxes, carry, frames_to_search
+from poseact.analysis.boxes import Boxes, believable, carry, frames_to_search
 from poseact.analysis.config import AnalyzeConfig
 from poseact.analysis.ledger import MAX_ATTEMPTS, Receipt, Work, chunk_from_json
 from poseact.analysis.people import People
@@ -108,6 +108,9 @@ class Watch:
         self._detector, self._pose = load_models()
         self._work = work
         self._config = config
+        usual = 0.0 if self._detector is None else self._detector.threshold
+        given = config.min_detection_score
+        self._sure_score = usual if given is None else given
 
     def __call__(self, batch: Batch) -> Batch:
         """Process one chunk."""
@@ -131,7 +134,7 @@ class Watch:
         self._work.write_part(receipt.chunk_id, people.to_table())
         return dataclasses.replace(
             receipt,
-            num_too_small=int((~is_tall_K).sum()),
+            num_too_small=int((~is_tall_K & ~(boxes.scores_K < self._sure_score)).sum()),
             detect_s=detected - started,
             pose_s=posed - detected,
             commit_s=time.perf_counter() - posed,
@@ -144,11 +147,9 @@ class Watch:
             return Boxes.whole_frames(num_frames, width, height)
         run_T, pts_s_T = batch["run"][0], batch["pts_s"][0]
         rows = frames_to_search(run_T, pts_s_T, self._config.detect_every_s)
-        least = self._config.min_detection_score
-        least = self._detector.threshold if least is None else least
         found = self._detector.detect([frames_THWC[row] for row in rows])
-        found = [people.above(least) for people in found]
-        return carry(rows, found, run_T, pts_s_T)
+        believed = [believable(people, self._sure_score) for people in found]
+        return carry(rows, believed, run_T, pts_s_T)
 
     def _find_people(self, batch: Batch, boxes: Boxes) -> People:
         frames_THWC: ImageArray = batch["frames"][0]
@@ -157,7 +158,7 @@ class Watch:
             [frames_THWC[frame] for frame in boxes.frame_K],
             [upper_body_square(box) for box in boxes.boxes_K4.tolist()],
         )
-        is_there_K = joints_KJ3[..., 2].mean(axis=1) >= self._config.min_pose_confidence
+        is_there_K = joints_KJ3[..., 2].mean(axis=1) >= self._config.least_pose_confidence
         return People.in_frames(
             boxes.where(is_there_K),
             joints_KJ3[is_there_K],

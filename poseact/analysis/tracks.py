@@ -65,13 +65,18 @@ class Tracks:
         )
 
 
-def follow(people: People) -> Tracks:
-    """Turn the people of single frames into persons, and mend and calm their joints."""
+def follow(people: People, min_detection_score: float | None) -> Tracks:
+    """Turn the people of single frames into persons, and mend and calm their joints.
+
+    Args:
+        people: The people of a video, also those of whom no frame is sure.
+        min_detection_score: Score that a person must reach in one frame at least; None believes
+            in everybody.
+    """
+    people, ids_N = _link_believed(people, min_detection_score)
     is_person_N = people.is_person_N
     pts_s_N = people.pts_s_N[is_person_N]
-    boxes_N4, joints_NJ3 = people.boxes_N4[is_person_N], people.joints_NJ3[is_person_N]
-    ids_N = link_people(people.frame_index_N[is_person_N], pts_s_N, boxes_N4, joints_NJ3)
-    joints_NJ3 = repair_flips(joints_NJ3, pts_s_N, ids_N)
+    joints_NJ3 = repair_flips(people.joints_NJ3[is_person_N], pts_s_N, ids_N)
     joints_NJ3 = smooth_joints(joints_NJ3, pts_s_N, ids_N)
     return Tracks(
         people=dataclasses.replace(people, joints_NJ3=_spread(joints_NJ3, is_person_N, np.nan)),
@@ -79,8 +84,25 @@ def follow(people: People) -> Tracks:
     )
 
 
+def _link_believed(people: People, min_detection_score: float | None) -> tuple[People, IdArray]:
+    """Return the people whose track is sure once, and their tracks, for each row with a person."""
+    is_person_N = people.is_person_N
+    ids_P = link_people(
+        people.frame_index_N[is_person_N],
+        people.pts_s_N[is_person_N],
+        people.boxes_N4[is_person_N],
+        people.joints_NJ3[is_person_N],
+    )
+    if min_detection_score is None:
+        return people, ids_P
+    sure_ids = np.unique(ids_P[people.detection_score_N[is_person_N] >= min_detection_score])
+    is_sure_P = np.isin(ids_P, sure_ids)
+    believed = people.without(_spread(~is_sure_P, is_person_N, False))
+    return believed, np.searchsorted(sure_ids, ids_P[is_sure_P]).astype(np.int32)
+
+
 def _spread(
-    values_P: npt.NDArray[Any], is_person_N: npt.NDArray[np.bool_], missing: float
+    values_P: npt.NDArray[Any], is_person_N: npt.NDArray[np.bool_], missing: float | bool
 ) -> npt.NDArray[Any]:
     """Give the rows of frames with nobody a value that says so."""
     values_N = np.full((len(is_person_N), *values_P.shape[1:]), missing, values_P.dtype)

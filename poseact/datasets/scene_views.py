@@ -21,13 +21,13 @@ from poseact.datasets.rendered.crowd import render_crowd
 from poseact.datasets.scenes import LabelledScene
 from poseact.geometry import FloatArray, ImageArray
 
-CANVAS_PX = 416
+CANVAS_PX = 512
 """Side of a canvas; a picture is brought to it by its longer side."""
 
-RENDERED_HEIGHT_PX = 312
+RENDERED_HEIGHT_PX = 384
 """Height of a rendered place; it is as wide as a canvas."""
 
-VIEW_PX = (384, 320)
+VIEW_PX = (480, 384)
 """Width and height of a view."""
 
 SCALE = (0.45, 1.8)
@@ -46,7 +46,7 @@ MIN_VISIBLE = 0.3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SceneCanvases:
-    """Scenes in memory, 0.5 MB each."""
+    """Scenes in memory, 0.8 MB each."""
 
     rgb_NSSC: npt.NDArray[np.uint8]
     """Pictures in the upper left corner of (N, S, S, 3)."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -41,8 +42,11 @@ class Detections:
 
     def above(self, score: float) -> "Detections":
         """Return those of at least some score."""
-        kept_N = self.scores_N >= score
-        return Detections(boxes_N4=self.boxes_N4[kept_N], scores_N=self.scores_N[kept_N])
+        return self.where(self.scores_N >= score)
+
+    def where(self, is_kept_N: npt.NDArray[np.bool_]) -> "Detections":
+        """Return some of them."""
+        return Detections(boxes_N4=self.boxes_N4[is_kept_N], scores_N=self.scores_N[is_kept_N])
 
 
 class Detector(Protocol):

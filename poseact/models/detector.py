@@ -38,7 +38,7 @@ class DetectorShape(BackboneShape):
 
     depths: tuple[int, ...] = (1, 2, 3, 2)
 
-    input_px: int = 416
+    input_px: int = 512
     """Longer side that pictures are brought to; a multiple of 32."""
 
     neck: int = 64

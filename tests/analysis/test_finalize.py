@@ -56,23 +56,23 @@ def standing(raised_wrist):
     return joints_J3
 
 
-def person(frame, waves, *, box=LEFT_BOX, raised_wrist=L_WRIST, head_confidence=1.0):
+def person(frame, waves, *, box=LEFT_BOX, raised_wrist=L_WRIST, head_confidence=1.0, score=NAN):
     joints_J3 = standing(raised_wrist if waves else None)
     joints_J3[HEAD, 2] = head_confidence
-    return frame, box, joints_J3
+    return frame, box, joints_J3, score
 
 
 def nobody(frame):
-    return frame, (NAN,) * 4, np.full((NUM_JOINTS, 3), NAN, np.float32)
+    return frame, (NAN,) * 4, np.full((NUM_JOINTS, 3), NAN, np.float32), NAN
 
 
 def people_of(rows):
-    frames, boxes, joints = zip(*rows, strict=True)
+    frames, boxes, joints, scores = zip(*rows, strict=True)
     return People(
         frame_index_N=np.array(frames, np.int64),
         pts_s_N=np.array(frames) / 10,
         boxes_N4=np.array(boxes, np.float32),
-        detection_score_N=np.full(len(rows), NAN, np.float32),
+        detection_score_N=np.array(scores, np.float32),
         joints_NJ3=np.array(joints, np.float32),
     )
 
@@ -87,7 +87,15 @@ def uri(make_video):
 def finalize_rows(uri, tmp_path):
     """Finalize that video as if these people had been found in it."""
 
-    def run_over(rows, *, frames_per_chunk=10, out="out", receipt_changes=None, info_changes=None):
+    def run_over(
+        rows,
+        *,
+        frames_per_chunk=10,
+        out="out",
+        receipt_changes=None,
+        info_changes=None,
+        **run_changes,
+    ):
         run = Run(
             out=tmp_path / out,
             run_id="run",
@@ -95,6 +103,7 @@ def finalize_rows(uri, tmp_path):
             model_id="pose+action",
             actions=ACTIONS,
             rules=SegmentRules(on=0.6, off=0.4, min_duration_s=0.3, merge_gap_s=0.0),
+            **run_changes,
         )
         run.work.prepare()
         [video] = make_plan([uri], chunk_bytes=frames_per_chunk * FRAME_BYTES).videos
@@ -221,6 +230,36 @@ def test_without_a_head_nothing_is_told(finalize_rows):
     assert timeline.loc[21:, "reason"].isna().all()
     [segment] = read_segments(out).to_dict("records")
     assert abs(segment["start_frame"] - 20) <= 1
+
+
+def test_who_is_sure_in_one_frame_is_believed_in_all(finalize_rows):
+    rows = [person(f, HELLO, score=0.5 if f == 20 else 0.4) for f in range(40)]
+
+    out, outcome = finalize_rows(rows, min_detection_score=0.5)
+
+    assert outcome.num_people == 1
+    assert read_timeline(out)["track_id"].tolist() == [0] * 40
+
+
+def test_who_is_never_sure_is_nobody(finalize_rows):
+    rows = [
+        row
+        for frame in range(40)
+        for row in (
+            [person(frame, HELLO, box=LEFT_BOX, score=0.4)]
+            + [person(frame, OTHER, box=RIGHT_BOX, score=0.6)] * (frame < 30)
+        )
+    ]
+
+    out, outcome = finalize_rows(rows, min_detection_score=0.5)
+
+    timeline = read_timeline(out)
+    assert outcome.num_people == 1
+    assert timeline["frame_index"].tolist() == [*range(40)], "every frame keeps a row"
+    assert timeline["track_id"].fillna(-1).tolist() == [0] * 30 + [-1] * 10
+    assert {box[0] for box in timeline["bbox_xyxy_px"][:30]} == {RIGHT_BOX[0]}
+    assert timeline["detection_score"][30:].isna().all()
+    assert len(read_segments(out)) == 0
 
 
 def test_the_clock_starts_at_the_first_frame_whatever_its_pts(finalize_rows, uri):
