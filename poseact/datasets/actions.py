@@ -3,8 +3,8 @@
 Shapes: N poses, J = 7 joints in skeleton order.
 """
 
-import csv
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -15,10 +15,10 @@ import numpy.typing as npt
 from poseact.datasets.arms import draw_hard_negatives, draw_hello, draw_namaste
 from poseact.datasets.flic import read_flic
 from poseact.datasets.gestures import Hand, is_neutral, level
+from poseact.datasets.labels import COORDINATES, count_classes, csv_rows, parse_joints
 from poseact.errors import InputError
 from poseact.geometry import FloatArray
 from poseact.models.features import normalise
-from poseact.skeleton import NUM_JOINTS
 
 ACTIONS: Final = ("namaste", "hello", "other")
 """The classes, in the order of every score column."""
@@ -29,7 +29,7 @@ TEST_PICTURES: Final = ("hello_test.jpg", "namaste_test.jpg")
 """The pictures of the seed's table that are for testing; no model trains on them."""
 
 _TABLE_FILE = "action_joints.csv"
-_LABEL_COLUMNS = [f"j{joint}{axis}" for joint in range(1, NUM_JOINTS + 1) for axis in "xy"]
+POSE_COLUMNS: Final = ("url", *COORDINATES, "label")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,8 +63,13 @@ class ActionPoses:
 
     def count_classes(self) -> dict[str, int]:
         """Return how many poses each class has."""
-        counts = np.bincount(self.labels_N, minlength=len(self.classes))
-        return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
+        return count_classes(self.labels_N, self.classes)
+
+    def data_hash(self) -> str:
+        """Return a hash of joints and labels."""
+        digest = hashlib.sha256(self.joints_NJ3.tobytes())
+        digest.update(self.labels_N.tobytes())
+        return digest.hexdigest()[:12]
 
 
 def concatenate(parts: Sequence[ActionPoses]) -> ActionPoses:
@@ -97,16 +102,10 @@ def read_action_table(folder: Path) -> ActionPoses:
         InputError: If the table is missing, has no rows, lacks a column, or has a bad value.
     """
     path = folder / _TABLE_FILE
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            _check_header(path, reader.fieldnames or ())
-            rows = [(f"{path}:{reader.line_num}", row) for row in reader]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a table: {error}") from error
+    rows = csv_rows(path, POSE_COLUMNS)
     if not rows:
         raise InputError(f"{path}: has a header and no pictures.")
-    joints_NJ2 = np.stack([_parse_joints(where, row) for where, row in rows])
+    joints_NJ2 = np.stack([_parse_whole_pose(where, row) for where, row in rows])
     return ActionPoses(
         joints_NJ3=with_confidence(normalise(joints_NJ2)),
         labels_N=np.array([_parse_label(where, row) for where, row in rows]),
@@ -171,30 +170,18 @@ def _act_round(bodies: ActionPoses, rng: np.random.Generator, hand: Hand) -> Act
     )
 
 
-def _check_header(path: Path, names: Sequence[str]) -> None:
-    missing = [name for name in ("url", *_LABEL_COLUMNS, "label") if name not in names]
-    if missing:
-        raise InputError(
-            f"{path}:1: has no column {missing[0]!r}; it needs url, j1x, j1y, ..., j7y, label."
-        )
-
-
-def _parse_joints(where: str, row: dict[str, str]) -> FloatArray:
-    for name in _LABEL_COLUMNS:
-        if not _is_finite_number(row[name]):
-            raise InputError(f"{where}: {name} must be a number of pixels, got {row[name]!r}.")
-    return np.array([float(row[name]) for name in _LABEL_COLUMNS], np.float32).reshape(-1, 2)
-
-
-def _is_finite_number(text: str | None) -> bool:
+def _parse_whole_pose(where: str, cells: dict[str, str]) -> FloatArray:
     try:
-        return bool(np.isfinite(float(text or "")))
-    except ValueError:
-        return False
+        joints_J2 = parse_joints(cells)
+    except ValueError as error:
+        raise InputError(f"{where}: {error}.") from error
+    if np.isnan(joints_J2).any():
+        raise InputError(f"{where}: all joints are needed.")
+    return joints_J2
 
 
 def _parse_label(where: str, row: dict[str, str]) -> int:
-    label = (row["label"] or "").strip().lower()
+    label = row["label"].strip().lower()
     if label not in ACTIONS:
         raise InputError(f"{where}: label must be one of {', '.join(ACTIONS)}, got {label!r}.")
     return ACTIONS.index(label)

@@ -8,10 +8,10 @@ from typing import Final
 
 import numpy as np
 
-from poseact.datasets.own_actions import csv_rows
+from poseact.datasets.labels import csv_rows
 from poseact.errors import InputError
 
-_COLUMNS: Final = ["video", "label", "start", "end"]
+INTERVAL_COLUMNS: Final = ("video", "label", "start", "end")
 _TRACK_COLUMN: Final = "track"
 _CLOCK_PARTS: Final = 3
 
@@ -58,7 +58,7 @@ def read_intervals(path: Path) -> tuple[Interval, ...]:
         InputError: If the table cannot be read or a row is wrong, with its line: a row left out
             would turn what it labels into ``other``.
     """
-    intervals = tuple(_parse(where, cells) for where, cells in csv_rows(path, _COLUMNS))
+    intervals = tuple(_parse(where, cells) for where, cells in csv_rows(path, INTERVAL_COLUMNS))
     if not intervals:
         raise InputError(f"{path}: has a header and no intervals.")
     return intervals

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from poseact.datasets.actions import ActionPoses
 from poseact.datasets.intervals import Interval, check_consistent
-from poseact.datasets.own_actions import LabelReport, class_names, report_poses
+from poseact.datasets.labels import LabelReport, class_names, report_labels
 from poseact.datasets.sequences import ActionSequence, ActionSequences
 from poseact.errors import InputError
 from poseact.geometry import FloatArray
@@ -176,7 +176,7 @@ def _collect(
     return LabelledRun(
         poses=poses,
         sequences=ActionSequences(sequences=sequences, classes=classes),
-        report=report_poses(poses, notes=notes),
+        report=report_labels(poses, "poses", notes=notes),
     )
 
 

@@ -18,13 +18,25 @@ import numpy.typing as npt
 from poseact.datasets.sequences import ActionSequence, ActionSequences
 from poseact.errors import InputError
 from poseact.geometry import FloatArray
-from poseact.models.action import OTHER_CLASS
 from poseact.skeleton import L_SHOULDER, R_SHOULDER
+from poseact.timeline.decide import OTHER
 
 FRAMES_PER_S: Final = 30.0
 
 TRAINING_PEOPLE: Final = ("s1", "s3", "s5", "s7")
 """The published cross-subject protocol; everybody else is for testing."""
+
+UTD_PROTOCOL: Final = (
+    "UTD-MHAD, 27 actions, people 1, 3, 5, 7 for training and 2, 4, 6, 8 for testing; seven joints "
+    "projected to two dimensions from the Kinect's place, in training turned aside as well; one "
+    "answer per sequence"
+)
+
+TRAINING_YAWS_DEG: Final = (-30.0, 0.0, 30.0)
+"""By how much people are turned in training; in tests not at all. Trained on two of the training
+people and measured on the other two, turning changes nothing from the front (92.9 % with seven
+angles up to 30 degrees, 93.1 % without), and from 30 degrees aside 92.4 % are right instead of
+76.1 %."""
 
 UTD_ACTIONS: Final = (
     "right arm swipe to the left",
@@ -85,7 +97,24 @@ def read_utd_mhad(folder: Path, *, yaws_deg: Sequence[float] = (0.0,)) -> Action
         for path, skeleton_TJ3 in ((path, _read_skeleton(path)) for path in paths)
         for yaw_deg in yaws_deg
     ]
-    return ActionSequences(sequences=tuple(sequences), classes=(*UTD_ACTIONS, OTHER_CLASS))
+    return ActionSequences(sequences=tuple(sequences), classes=(*UTD_ACTIONS, OTHER))
+
+
+def cross_subject(folder: Path) -> tuple[ActionSequences, ActionSequences]:
+    """Read and split by ``UTD_PROTOCOL``: those to train on, turned each way, and those to test.
+
+    Raises:
+        InputError: As ``read_utd_mhad``, or if either side has nobody.
+    """
+    turned, straight = read_utd_mhad(folder, yaws_deg=TRAINING_YAWS_DEG), read_utd_mhad(folder)
+    train = turned.take(np.isin(turned.groups_N, TRAINING_PEOPLE))
+    test = straight.take(~np.isin(straight.groups_N, TRAINING_PEOPLE))
+    if not len(train) or not len(test):
+        raise InputError(
+            f"{folder}: holds {len(train)} sequences of people 1, 3, 5, 7 and {len(test)} of "
+            "others; the cross-subject protocol needs both."
+        )
+    return train, test
 
 
 def project(skeleton_TJ3: npt.NDArray[np.float64], yaw_deg: float = 0.0) -> FloatArray:

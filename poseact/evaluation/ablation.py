@@ -17,7 +17,8 @@ from poseact.geometry import FloatArray
 from poseact.models.action import ActionClassifier
 from poseact.models.features import mirror
 from poseact.training.action_config import Augment, Features
-from poseact.training.action_steps import Bodies, Recipe, fit, held_out_poses, training_poses
+from poseact.training.action_epochs import fit
+from poseact.training.action_steps import Bodies, Recipe, held_out_poses, training_poses
 
 Variant: TypeAlias = tuple[Features, Augment]
 

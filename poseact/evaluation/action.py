@@ -147,7 +147,7 @@ def _print_report(report: dict[str, Any]) -> None:
 
 
 def _print_figures(title: str, figures: dict[str, Any]) -> None:
-    print(f"\n{title}: {figures['num_poses']} poses")
+    print(f"\n{title}: {figures['num_answers']} poses")
     print(
         f"accuracy {100 * figures['accuracy']:.1f} %, macro-F1 {100 * figures['macro_f1']:.1f} %, "
         f"ECE-15 {figures['ece_15']:.4f}, Brier {figures['brier']:.4f}"

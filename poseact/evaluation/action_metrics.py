@@ -22,7 +22,7 @@ from poseact.models.action import ActionClassifier
 class ActionFigures:
     """Per-frame figures of METRICS' action protocol; shares in [0, 1]."""
 
-    num_poses: int
+    num_answers: int
     accuracy: float
     macro_f1: float
     ece: float
@@ -34,12 +34,33 @@ class ActionFigures:
     precision: dict[str, float]
     recall: dict[str, float]
     confusion: list[list[int]]
-    """Poses by true action (row) and predicted action (column)."""
+    """Answers by true action (row) and predicted action (column)."""
+
+    def summary(self) -> str:
+        """Return the figures that are single numbers as text."""
+        return (
+            f"accuracy {100 * self.accuracy:.1f} %, macro-F1 {100 * self.macro_f1:.1f} %, "
+            f"ECE-15 {self.ece:.4f}, Brier {self.brier:.4f}"
+        )
+
+    def num_labelled(self, name: str) -> int:
+        """Return how many answers there are to an action."""
+        return sum(self.confusion[list(self.recall).index(name)])
+
+    def confusions(self, most: int = 8) -> list[tuple[str, str, int]]:
+        """Return the most frequent confusions: true action, predicted action, count."""
+        pairs = [
+            (true, predicted, count)
+            for true, counts in zip(self.recall, self.confusion, strict=True)
+            for predicted, count in zip(self.recall, counts, strict=True)
+            if true != predicted and count
+        ]
+        return sorted(pairs, key=lambda pair: -pair[2])[:most]
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, shares rounded to four digits."""
         return {
-            "num_poses": self.num_poses,
+            "num_answers": self.num_answers,
             "accuracy": round(self.accuracy, 4),
             "macro_f1": round(self.macro_f1, 4),
             "ece_15": round(self.ece, 4),
@@ -56,7 +77,7 @@ def measure_actions(
     """Compare scores with labels.
 
     Args:
-        labels_N: Index into the classes of each pose's true action, (N,).
+        labels_N: Index into the classes of each true action, (N,).
         scores_NA: Probability of each action, (N, A); the largest is the prediction.
         classes: Name of each column.
 
@@ -70,7 +91,7 @@ def measure_actions(
         labels_N, predicted_N, labels=indices, zero_division=0
     )
     return ActionFigures(
-        num_poses=len(labels_N),
+        num_answers=len(labels_N),
         accuracy=float(np.mean(predicted_N == labels_N)),
         macro_f1=float(f1_A[support_A > 0].mean()),
         ece=expected_calibration_error(scores_NA.max(axis=1), predicted_N == labels_N),

@@ -99,11 +99,14 @@ def fit_temperature(labels_N: npt.NDArray[np.int64], scores_NA: FloatArray) -> f
         scores_NA: Probabilities at temperature 1, (N, A).
 
     Returns:
-        The temperature at which the truth is likeliest; above 1 where scores were too certain.
+        The temperature at which the truth is likeliest; above 1 where scores were too certain. 1 if
+        all answers are right: however certain they became, that would prove nothing.
 
     Source:
         Guo et al., On calibration of modern neural networks, 2017.
     """
+    if (scores_NA.argmax(axis=1) == labels_N).all():
+        return 1.0
     # logits up to a constant of each row, which softmax ignores
     logits_NA = np.log(np.maximum(scores_NA.astype(np.float64), np.finfo(np.float32).tiny))
 

@@ -18,10 +18,9 @@ from poseact.geometry import FloatArray
 from poseact.models.bundle import Bundle, read_bundle
 from poseact.models.features import FEATURES, is_measurable, mirror
 from poseact.models.temporal import TemporalNet, has_body, windows
+from poseact.timeline.decide import OTHER
 
 KIND = "action"
-OTHER_CLASS = "other"
-"""The class of everything that is none of the named actions; every model has it."""
 
 POSES_PER_CALL: Final = 4096
 """Poses, or windows, that go through a network at once; bounds its memory."""
@@ -147,7 +146,7 @@ class ActionClassifier:
     Args:
         net: The trained network.
         shape: What it was made from.
-        classes: Name of each score; one is ``OTHER_CLASS``.
+        classes: Name of each score; one is ``OTHER``.
         model_id: What tables call it.
         temperature: What logits are divided by, so that scores come true as often as they say.
     """
@@ -178,7 +177,7 @@ class ActionClassifier:
         Returns:
             Probabilities as of ``predict``, (T, A).
         """
-        return self._probabilities(*self._shape.follow(np.asarray(joints_TJ3, np.float32), pts_s_T))
+        return self.score_seen(*self._shape.follow(np.asarray(joints_TJ3, np.float32), pts_s_T))
 
     def predict(self, joints_BJ3: FloatArray) -> FloatArray:
         """Score every action of people who are seen once.
@@ -192,16 +191,17 @@ class ActionClassifier:
             missing; without both shoulders and the head nothing can be told, which is
             probability 1 for ``other``.
         """
-        return self._probabilities(*self._shape.see(np.asarray(joints_BJ3, np.float32)))
+        return self.score_seen(*self._shape.see(np.asarray(joints_BJ3, np.float32)))
 
-    def _probabilities(self, seen: FloatArray, is_known_B: Mask) -> FloatArray:
+    def score_seen(self, seen: FloatArray, is_known_B: Mask) -> FloatArray:
+        """Score what ``see`` or ``follow`` of the model's shape returned: (B, A) as ``predict``."""
         scores_BA = np.empty((len(seen), len(self.classes)), np.float32)
         with torch.inference_mode():
             for start in range(0, len(seen), POSES_PER_CALL):
                 called = slice(start, start + POSES_PER_CALL)
                 logits_BA = self._net(torch.from_numpy(seen[called])) / self._temperature
                 scores_BA[called] = logits_BA.softmax(dim=1).numpy()
-        scores_BA[~is_known_B] = [name == OTHER_CLASS for name in self.classes]
+        scores_BA[~is_known_B] = [name == OTHER for name in self.classes]
         return scores_BA
 
 
@@ -224,8 +224,11 @@ def classifier_from_bundle(bundle: Bundle) -> ActionClassifier:
     """Build the classifier of a bundle already read; BundleError as ``load_action``."""
     manifest = bundle.manifest
     classes = tuple(manifest.get("classes", ()))
-    if OTHER_CLASS not in classes:
-        raise BundleError(f"{bundle.path}: has classes {classes} and none called {OTHER_CLASS!r}.")
+    if OTHER not in classes:
+        raise BundleError(
+            f"{bundle.path}: has classes {classes} and none called {OTHER!r}, which everybody is "
+            "to be who does none of the others. Train it with poseact train-action, which adds it."
+        )
     try:
         shape = _read_shape(manifest["architecture"])
         net = shape.new_net(len(classes))

@@ -1,4 +1,4 @@
-"""What the action model learns from and how: poses, augmentation, one epoch. No Ray.
+"""What the action model of single poses learns from: bodies that act, disturbed. No Ray.
 
 Shapes: N poses, B of a batch, V views of a pose, J = 7 joints, F features.
 """
@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +26,7 @@ from poseact.datasets.gestures import Hand
 from poseact.datasets.pose_crops import in_own_crops
 from poseact.errors import ConfigError, InputError
 from poseact.geometry import FloatArray
-from poseact.models.action import FrameShape
+from poseact.models.action import ActionClassifier, FrameShape
 from poseact.models.features import mirror
 from poseact.skeleton import HEAD, L_ELBOW, L_SHOULDER, R_ELBOW, R_SHOULDER
 from poseact.training.action_config import Augment, Features
@@ -74,10 +75,38 @@ class Recipe:
     batch_size: int
     seed: int
 
+    label_smoothing: float = LABEL_SMOOTHING
+
     @property
     def shape(self) -> FrameShape:
         """The network to train."""
         return FrameShape(features=self.features, mirror_exact=self.augment == "mirror-exact")
+
+    def new_optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
+        """Return the optimizer."""
+        return torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
+
+    def learning_rate(self, epoch: int, share: float) -> float:  # noqa: ARG002 - others need it
+        """Return the learning rate of an epoch: a cosine over the run."""
+        return LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
+
+    def batches(
+        self, data: ActionPoses, rng: np.random.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield views (B, V, F) of disturbed poses and their labels (B,)."""
+        shuffled = data.take(rng.permutation(len(data)))
+        disturbed_NJ3 = augment(shuffled.joints_NJ3, rng, self.augment)
+        # place and scale of a crop matter to raw coordinates only
+        views_NVF, _ = self.shape.see(in_own_crops(disturbed_NJ3))
+        for start in range(0, len(data), self.batch_size):
+            chosen = slice(start, start + self.batch_size)
+            yield torch.from_numpy(views_NVF[chosen]), torch.from_numpy(shuffled.labels_N[chosen])
+
+    def answers(
+        self, classifier: ActionClassifier, data: ActionPoses
+    ) -> tuple[npt.NDArray[np.int64], FloatArray]:
+        """Return label and scores of each pose, everybody in a crop of their own."""
+        return data.labels_N, classifier.predict(in_own_crops(data.joints_NJ3))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -159,68 +188,6 @@ def calibration_poses(bodies: Bodies, seed: int) -> ActionPoses:
     return dataclasses.replace(poses, joints_NJ3=joints_NJ3)
 
 
-def fit(poses: ActionPoses, recipe: Recipe) -> nn.Module:
-    """Train a network in this process."""
-    net = new_net(recipe, len(poses.classes))
-    optimizer = new_optimizer(net)
-    for epoch in range(recipe.epochs):
-        train_epoch(net, optimizer, poses, recipe, epoch)
-    return net
-
-
-def new_net(recipe: Recipe, num_classes: int) -> nn.Module:
-    """Return an untrained network; the caller's random state is left alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        return recipe.shape.new_net(num_classes)
-
-
-def new_optimizer(net: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimizer; ``train_epoch`` sets its learning rate."""
-    return torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
-
-
-def train_epoch(  # noqa: PLR0913 - one call per epoch, and all of it is what an epoch needs
-    net: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    poses: ActionPoses,
-    recipe: Recipe,
-    epoch: int,
-    *,
-    rank: int = 0,
-) -> float:
-    """Show the network every pose once, freshly augmented.
-
-    Args:
-        net: The network, or its data-parallel wrapper.
-        optimizer: From ``new_optimizer``.
-        poses: This worker's poses.
-        recipe: Settings of the run.
-        epoch: Number of the epoch: fixes learning rate and chance, so a resumed run goes on as
-            an unbroken one would.
-        rank: Number of the worker; each draws its own chance.
-
-    Returns:
-        Mean loss.
-    """
-    progress = epoch / recipe.epochs
-    for group in optimizer.param_groups:
-        group["lr"] = LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * progress))
-    loss_function = nn.CrossEntropyLoss(
-        weight=_class_weights(poses), label_smoothing=LABEL_SMOOTHING
-    )
-    rng = np.random.default_rng([recipe.seed, epoch, rank])
-    losses = []
-    net.train()
-    for views_BVF, labels_B in _batches(poses, recipe, rng):
-        loss = loss_function(net(views_BVF), labels_B)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return float(np.mean(losses))
-
-
 def augment(joints_NJ3: FloatArray, rng: np.random.Generator, mode: Augment) -> FloatArray:
     """Disturb poses as cameras and pose models do.
 
@@ -276,20 +243,3 @@ def _hide_elbows(joints_NJ3: FloatArray, rng: np.random.Generator) -> FloatArray
     is_hidden_NJ = np.zeros(joints_NJ3.shape[:2], bool)
     is_hidden_NJ[:, [L_ELBOW, R_ELBOW]] = rng.random((len(joints_NJ3), 2)) < UNSEEN_ELBOW_SHARE
     return np.where(is_hidden_NJ[..., None], _UNSEEN, joints_NJ3)
-
-
-def _batches(
-    poses: ActionPoses, recipe: Recipe, rng: np.random.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    shuffled = poses.take(rng.permutation(len(poses)))
-    disturbed_NJ3 = augment(shuffled.joints_NJ3, rng, recipe.augment)
-    # place and scale of a crop matter to raw coordinates only
-    views_NVF, _ = recipe.shape.see(in_own_crops(disturbed_NJ3))
-    for start in range(0, len(poses), recipe.batch_size):
-        chosen = slice(start, start + recipe.batch_size)
-        yield torch.from_numpy(views_NVF[chosen]), torch.from_numpy(shuffled.labels_N[chosen])
-
-
-def _class_weights(poses: ActionPoses) -> Tensor:
-    counts_A = np.bincount(poses.labels_N, minlength=len(poses.classes))
-    return torch.from_numpy(len(poses) / (len(counts_A) * np.maximum(counts_A, 1))).float()

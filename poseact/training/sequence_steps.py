@@ -1,4 +1,4 @@
-"""How the temporal model learns: windows of sequences, augmentation, one epoch. No Ray.
+"""What the temporal model learns from: windows of sequences, disturbed. No Ray.
 
 Shapes: N sequences, W windows, S samples of each, J = 7 joints, A actions.
 """
@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from poseact.datasets.sequences import ActionSequence, ActionSequences
 from poseact.geometry import FloatArray
+from poseact.models.action import ActionClassifier, TemporalShape
 from poseact.models.features import mirror
-from poseact.models.temporal import TemporalNet, in_body_scales, resample
+from poseact.models.temporal import has_body, in_body_scales, resample
 from poseact.skeleton import NUM_JOINTS
 
 LEARNING_RATE = 3e-3
@@ -52,8 +53,12 @@ class SequenceRecipe:
     batch_size: int = 32
     seed: int = 0
 
-    window_s: float | None = 1.0
-    """Length of the windows; None resamples every sequence, short or long, to one window."""
+    window_s: float = 1.0
+    """Length of the windows."""
+
+    is_whole: bool = False
+    """Every sequence, short or long, is one window in training; ``window_s`` is then for
+    recordings, in which nobody says where a sequence starts."""
 
     samples: int = 32
     """Samples of a window."""
@@ -64,68 +69,47 @@ class SequenceRecipe:
     mirror: bool = False
     """Mirror half of the windows and exchange left and right; wrong if a class names a side."""
 
+    label_smoothing: float = LABEL_SMOOTHING
 
-def fit_sequences(data: ActionSequences, recipe: SequenceRecipe) -> TemporalNet:
-    """Train a network in this process."""
-    net = new_temporal_net(len(data.classes), recipe.seed)
-    optimizer = new_sequence_optimizer(net)
-    for epoch in range(recipe.epochs):
-        train_sequence_epoch(net, optimizer, data, recipe, epoch)
-    return net.eval()
+    @property
+    def shape(self) -> TemporalShape:
+        """The network to train."""
+        return TemporalShape(window_s=self.window_s, samples=self.samples, causal=self.causal)
 
+    def new_optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
+        """Return the optimizer."""
+        return torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
 
-def new_temporal_net(num_classes: int, seed: int) -> TemporalNet:
-    """Return an untrained network; the caller's random state is left alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return TemporalNet(num_classes)
+    def learning_rate(self, epoch: int, share: float) -> float:
+        """Return the learning rate of a step: it rises for a while, then falls along a cosine."""
+        progress = (epoch + share) / self.epochs
+        fall = (progress - WARM_UP) / (1 - WARM_UP)
+        height = progress / WARM_UP if fall < 0 else 0.5 * (1 + math.cos(math.pi * fall))
+        return LEARNING_RATE * height
 
+    def batches(
+        self, data: ActionSequences, rng: np.random.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield freshly drawn windows (B, S, 7, 3) and their labels (B,)."""
+        drawn = [draw_windows(one, self, rng) for one in data]
+        labels_W = np.repeat(data.labels_N, [len(windows) for windows in drawn])
+        order_W = rng.permutation(len(labels_W))
+        labels_W = labels_W[order_W]
+        windows_WSJ3 = augment_windows(np.concatenate(drawn)[order_W], rng, self)
+        # batches of nearly equal size: one of a single window has no variance to normalise by
+        num_batches = math.ceil(len(order_W) / self.batch_size)
+        for rows in np.array_split(np.arange(len(order_W)), num_batches):
+            yield torch.from_numpy(windows_WSJ3[rows]), torch.from_numpy(labels_W[rows])
 
-def new_sequence_optimizer(net: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimizer; ``train_sequence_epoch`` sets its learning rate."""
-    return torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-
-
-def train_sequence_epoch(  # noqa: PLR0913 - one call per epoch, and all of it is what an epoch needs
-    net: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    data: ActionSequences,
-    recipe: SequenceRecipe,
-    epoch: int,
-    *,
-    rank: int = 0,
-) -> float:
-    """Show the network freshly drawn windows of every sequence.
-
-    Args:
-        net: The network, or its data-parallel wrapper.
-        optimizer: From ``new_sequence_optimizer``.
-        data: This worker's sequences.
-        recipe: Settings of the run.
-        epoch: Number of the epoch: fixes learning rate and chance, so a resumed run goes on as
-            an unbroken one would.
-        rank: Number of the worker; each draws its own chance.
-
-    Returns:
-        Mean loss.
-    """
-    rng = np.random.default_rng([recipe.seed, epoch, rank])
-    batches = list(_batches(data, recipe, rng))
-    loss_function = nn.CrossEntropyLoss(
-        weight=_class_weights(data), label_smoothing=LABEL_SMOOTHING
-    )
-    losses = []
-    net.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(rng.integers(2**31)))  # what drops out must not depend on the past
-        for step, (windows_BSJ3, labels_B) in enumerate(batches):
-            _set_learning_rate(optimizer, (epoch + step / len(batches)) / recipe.epochs)
-            loss = loss_function(net(windows_BSJ3), labels_B)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-    return float(np.mean(losses))
+    def answers(
+        self, classifier: ActionClassifier, data: ActionSequences
+    ) -> tuple[npt.NDArray[np.int64], FloatArray]:
+        """Return label and scores of each sequence; of windows of real time, of each frame."""
+        if self.is_whole:
+            windows_NSJ3 = whole_windows(data, self.samples)
+            return data.labels_N, classifier.score_seen(windows_NSJ3, has_body(windows_NSJ3))
+        scores = [classifier.score(one.joints_TJ3, one.pts_s_T) for one in data]
+        return np.repeat(data.labels_N, [len(each) for each in scores]), np.concatenate(scores)
 
 
 def whole_windows(data: ActionSequences, samples: int) -> FloatArray:
@@ -147,7 +131,7 @@ def draw_windows(
         Windows, (W, S, 7, 3): one of the whole sequence, its ends cut and its middle shifted a
         little; or of real time, at a slightly other speed, as many as fit in one after another.
     """
-    if recipe.window_s is None:
+    if recipe.is_whole:
         return _stretch(sequence, _warped_way(recipe.samples, rng))[None]
     start_s, end_s = sequence.pts_s_T[[0, -1]]
     shape = (max(1, round((end_s - start_s) / recipe.window_s)), 1)
@@ -208,33 +192,3 @@ def _stretch(sequence: ActionSequence, way_S: npt.NDArray[np.float64]) -> FloatA
     start_s, end_s = sequence.pts_s_T[[0, -1]]
     times_s_S = start_s + (end_s - start_s) * way_S
     return resample(sequence.joints_TJ3, sequence.pts_s_T, times_s_S)
-
-
-def _set_learning_rate(optimizer: torch.optim.Optimizer, progress: float) -> None:
-    fall = (progress - WARM_UP) / (1 - WARM_UP)
-    share = progress / WARM_UP if fall < 0 else 0.5 * (1 + math.cos(math.pi * fall))
-    for group in optimizer.param_groups:
-        group["lr"] = LEARNING_RATE * share
-
-
-def _batches(
-    data: ActionSequences, recipe: SequenceRecipe, rng: np.random.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    drawn = [draw_windows(one, recipe, rng) for one in data]
-    labels_W = np.repeat(data.labels_N, [len(windows) for windows in drawn])
-    order_W = rng.permutation(len(labels_W))
-    labels_W = labels_W[order_W]
-    windows_WSJ3 = augment_windows(np.concatenate(drawn)[order_W], rng, recipe)
-    # batches of nearly equal size: one of a single window has no variance to normalise by
-    for rows in np.array_split(
-        np.arange(len(order_W)), math.ceil(len(order_W) / recipe.batch_size)
-    ):
-        yield torch.from_numpy(windows_WSJ3[rows]), torch.from_numpy(labels_W[rows])
-
-
-def _class_weights(data: ActionSequences) -> Tensor:
-    """Weigh classes equally, (A,); by 0 without sequences, or label smoothing would favour them."""
-    counts_A = np.bincount(data.labels_N, minlength=len(data.classes))
-    shares_A = counts_A * np.count_nonzero(counts_A) / len(data)
-    weights_A = np.divide(1, shares_A, out=np.zeros_like(shares_A), where=counts_A > 0)
-    return torch.from_numpy(weights_A).float()

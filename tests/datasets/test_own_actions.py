@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from poseact.datasets.own_actions import choose_held_out, class_names, read_pose_table
-from poseact.errors import InputError
+from poseact.datasets.own_actions import read_examples, read_pose_table
+from poseact.errors import ConfigError, InputError
 
 HEADER = "url," + ",".join(f"j{i}{axis}" for i in range(1, 8) for axis in "xy") + ",label"
 POSE = "4,6,4,3,3,0,0,-4,-3,0,-4,3,-4,6"  # shoulders 6 apart, head 4 above them: body scale 10
@@ -68,8 +68,8 @@ def test_a_row_of_no_use_is_left_out_and_named(read, line, reason):
         read(line)
 
 
-def test_a_folder_holds_the_table_of_the_seed(data_dir):
-    poses, report = read_pose_table(data_dir / "actions" / "namaste_hello")
+def test_the_table_of_the_seed_is_read(data_dir):
+    poses, report = read_pose_table(data_dir / "actions" / "namaste_hello" / "action_joints.csv")
 
     assert poses.classes == ("hello", "namaste", "other")
     assert report.counts == {"hello": 11, "namaste": 11, "other": 0}
@@ -86,45 +86,50 @@ def test_a_table_that_is_none_is_refused(tmp_path, read):
         read()
 
 
-def test_other_is_a_class_whether_named_or_not():
-    assert class_names(["kick", "other", "bow"]) == ("bow", "kick", "other")
-    assert class_names(["kick"]) == ("kick", "other")
+@pytest.mark.parametrize(
+    ("header", "is_moving", "unit"),
+    [
+        pytest.param(HEADER, False, "poses", id="poses"),
+        pytest.param(f"sequence_id,t_s{HEADER[3:]}", False, "sequences", id="sequences"),
+        pytest.param(f"sequence_id,t_s{HEADER[3:]}", True, "sequences", id="windows of sequences"),
+    ],
+)
+def test_the_header_tells_the_form(tmp_path, header, is_moving, unit):
+    table = tmp_path / "labels.csv"
+    time = "0," if "t_s" in header else ""
+    table.write_text(f"{header}\na,{time}{POSE},bow\n")
+
+    examples, report = read_examples(table, None, is_moving=is_moving)
+
+    assert examples.classes == ("bow", "other")
+    assert f"1 {unit} of 1 groups" in report.summary()
+    assert "nothing is labelled other" in report.summary()
 
 
-def split(rows, share=0.3, seed=0):
-    """Hold out some of the rows, each written as a group and a label; return those held out."""
-    groups_N, labels_N = np.array([row[0] for row in rows]), np.array([int(row[1]) for row in rows])
-    is_out_N = choose_held_out(labels_N, groups_N, share=share, seed=seed)
-    return [row for row, is_out in zip(rows, is_out_N, strict=True) if is_out]
+@pytest.mark.parametrize(
+    ("header", "settings", "error", "message"),
+    [
+        pytest.param(
+            "video,label,from,to", {}, InputError,
+            r"csv:1: fits none .*url,.*video,label,start,end.*sequence_id,", id="no form",
+        ),
+        pytest.param("", {}, InputError, r"csv:1: fits none", id="empty file"),
+        pytest.param(
+            "video,label,start,end", {}, ConfigError, "Pass --run OUT", id="intervals of no run"
+        ),
+        pytest.param(
+            HEADER, {"run": "out"}, ConfigError, "joints of its own", id="a run beside poses"
+        ),
+        pytest.param(
+            HEADER, {"is_moving": True}, ConfigError, "no motion", id="motion of single poses"
+        ),
+    ],
+)  # fmt: skip
+def test_a_table_and_settings_that_do_not_fit_are_refused(
+    tmp_path, header, settings, error, message
+):
+    table = tmp_path / "labels.csv"
+    table.write_text(header)
 
-
-@pytest.mark.parametrize("seed", range(10))
-def test_groups_stay_whole_and_every_class_is_learnt_and_measured(seed):
-    rows = ["a0", "a1", "b0", "b1", "c0", "c0", "d0", "d2", "e0", "e2", "f0", "f0"]
-
-    out = split(rows, seed=seed)
-
-    left = [row for row in rows if row not in out]
-    assert {row[0] for row in out}.isdisjoint({row[0] for row in left})
-    assert {row[1] for row in out} == {row[1] for row in left} == {"0", "1", "2"}
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_a_class_of_one_group_is_learnt(seed):
-    out = split(["a0", "a1", "b0", "c0", "d0"], seed=seed)
-
-    assert out
-    assert "a1" not in out
-
-
-def test_about_the_share_asked_for_is_held_out():
-    rows = [f"{group}0" for group in "abcdefghij" for _ in range(5)]
-
-    assert len(split(rows, share=0.3)) == 15
-    assert len(split(rows, share=0.01)) == 5
-
-
-@pytest.mark.parametrize("rows", [["a0", "a1"], ["a0", "b1"]], ids=["one group", "one class each"])
-def test_what_cannot_be_split_is_refused(rows):
-    with pytest.raises(InputError, match="in at least two videos"):
-        split(rows)
+    with pytest.raises(error, match=message):
+        read_examples(table, **{"run": None, "is_moving": False, **settings})

@@ -42,6 +42,17 @@ def test_classes_of_ones_own_are_measured_by_name():
 
     assert figures.recall == {"bow": 1, "other": 0}
     assert figures.confusion == [[1, 0], [1, 0]]
+    assert figures.num_labelled("other") == 1
+    assert figures.confusions() == [("other", "bow", 1)]
+
+
+def test_the_most_frequent_confusion_comes_first():
+    labels, predicted = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 1, 2])
+
+    figures = measure_actions(labels, np.eye(3, dtype=np.float32)[predicted])
+
+    assert figures.confusions() == [("namaste", "hello", 2), ("hello", "other", 1)]
+    assert figures.confusions(most=1) == [("namaste", "hello", 2)]
 
 
 def test_a_bundle_without_held_out_films_is_refused(tmp_path):
@@ -84,9 +95,9 @@ def test_the_shipped_bundle_keeps_what_its_manifest_and_the_issue_promise(data_d
     assert report["held_out_noisy"]["ece_15"] <= 0.05
     assert report["hello_by_hand"]["left"] >= 0.99
     assert report["hello_by_hand"]["right"] >= 0.99
-    assert report["test_pictures"]["num_poses"] == len(TEST_PICTURES)
+    assert report["test_pictures"]["num_answers"] == len(TEST_PICTURES)
     assert report["test_pictures"]["accuracy"] == 1
-    assert report["pictures_estimated"]["num_poses"] == 22
+    assert report["pictures_estimated"]["num_answers"] == 22
     assert drawing.read_bytes().startswith(b"\x89PNG")
 
 

@@ -1,5 +1,6 @@
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,16 +21,13 @@ from poseact.models.action import ActionClassifier, load_action
 from poseact.models.features import distances
 from poseact.training.action import train_action
 from poseact.training.action_config import TrainActionConfig
+from poseact.training.action_epochs import fit, new_net, train_epoch
 from poseact.training.action_steps import (
     Recipe,
     augment,
     calibration_poses,
     choose_films,
-    fit,
-    new_net,
-    new_optimizer,
     read_bodies,
-    train_epoch,
 )
 
 HANGING = np.array([[4, 6], [4, 3], [3, 0], [0, -4], [-3, 0], [-4, 3], [-4, 6]], np.float32)
@@ -145,12 +143,12 @@ def test_a_resumed_run_ends_as_an_unbroken_one():
     unbroken = fit(poses, recipe)
 
     net = new_net(recipe, 3)
-    optimizer = new_optimizer(net)
+    optimizer = recipe.new_optimizer(net)
     for epoch in (0, 1):
         train_epoch(net, optimizer, poses, recipe, epoch)
     again = new_net(recipe_of(seed=99), 3)
     again.load_state_dict(net.state_dict())
-    optimizer_again = new_optimizer(again)
+    optimizer_again = recipe.new_optimizer(again)
     optimizer_again.load_state_dict(optimizer.state_dict())
     for epoch in (2, 3):
         train_epoch(again, optimizer_again, poses, recipe, epoch)
@@ -207,6 +205,10 @@ def test_held_out_films_that_nobody_is_in_are_refused(folder, tmp_path):
         pytest.param({"seed": -1}, "seed", id="negative seed"),
         pytest.param({"data": None}, "--data FOLDER", id="no data"),
         pytest.param({"data": None, "flic": "."}, "--actions", id="only half of the data"),
+        pytest.param({"run": "out"}, "your own labels", id="a run beside generated arms"),
+        pytest.param({"causal": True}, "your own labels", id="motion beside generated arms"),
+        pytest.param({"data": Path("a.csv"), "flic": "."}, "leave them out", id="both kinds"),
+        pytest.param({"data": Path("a.csv"), "window_s": 0.0}, "window_s", id="no window"),
     ],
 )
 def test_wrong_settings_are_refused(tmp_path, changed, message):
@@ -229,7 +231,7 @@ def test_training_writes_a_bundle_that_says_how_it_came_to_be(folder, tmp_path, 
     assert manifest["classes"] == list(ACTIONS)
     assert "generated on bodies of FLIC" in manifest["training_data"]
     assert manifest["held_out_films"] == choose_films(settings, 2, seed=0)
-    assert manifest["metrics"]["held_out_films"]["num_poses"] == 20 + 2 * 3 * 20
+    assert manifest["metrics"]["held_out_films"]["num_answers"] == 20 + 2 * 3 * 20
     assert manifest["architecture"]["mirror_exact"] is True
     assert manifest["temperature"] > 0
     assert f"--data {folder}" in manifest["command"]
