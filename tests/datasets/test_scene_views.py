@@ -42,7 +42,7 @@ def known(boxes_P4):
 
 
 def test_a_canvas_holds_the_picture_and_its_boxes_at_the_same_scale(tmp_path):
-    scene = a_scene(tmp_path, (832, 416), [(100, 200, 300, 400)], [(600, 0, 800, 100)])
+    scene = a_scene(tmp_path, (1024, 512), [(100, 200, 300, 400)], [(600, 0, 800, 100)])
 
     canvases = draw_scenes([scene])
 
@@ -119,7 +119,7 @@ def test_rendered_people_join_the_pictures_half_of_them_on_an_empty_one(tmp_path
 
     assert len(canvases) == 6
     shapes = [tuple(np.round(corners[2:]).tolist()) for corners in canvases.picture_N4]
-    assert shapes == [(416, 416), (416, 312), (416, 312), (416, 312), (416, 312), (416, 312)]
+    assert shapes == [(512, 512), (512, 384), (512, 384), (512, 384), (512, 384), (512, 384)]
     num_people = [len(known(torch.from_numpy(boxes))) for boxes in canvases.boxes_NP4]
     assert num_people[:2] == [1, 0]
     assert all(1 <= count <= 6 for count in num_people[2:])
