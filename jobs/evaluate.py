@@ -1,6 +1,6 @@
-"""Measure the pose or the action model on a cluster's machine, beside its data.
+"""Measure the pose, action or detector model on a cluster's machine, beside its data.
 
-Takes the flags of `poseact evaluate-pose` or `poseact evaluate-action`:
+Takes the flags of `poseact evaluate-pose`, `evaluate-action` or `evaluate-detector`:
 
     ray job submit --working-dir . -- python jobs/evaluate.py pose --data /data/flic
     ray job submit --working-dir . -- python jobs/evaluate.py action

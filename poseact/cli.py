@@ -25,8 +25,12 @@ from poseact.doctor import DoctorConfig
 from poseact.errors import ConfigError, PoseactError
 from poseact.evaluation.action_config import EvaluateActionConfig
 from poseact.evaluation.config import EvaluatePoseConfig, PredictConfig
+from poseact.evaluation.detector_config import EvaluateDetectorConfig
+from poseact.evaluation.label_people_config import LabelPeopleConfig
+from poseact.review.export_config import ExportConfig
 from poseact.training.action_config import TrainActionConfig
 from poseact.training.config import TrainPoseConfig
+from poseact.training.detector_config import TrainDetectorConfig
 
 ConfigT = TypeVar("ConfigT")
 
@@ -52,6 +56,12 @@ def _train_pose(config: TrainPoseConfig) -> int:
     return train_pose(config)
 
 
+def _train_detector(config: TrainDetectorConfig) -> int:
+    from poseact.training.detector import train_detector
+
+    return train_detector(config)
+
+
 def _train_action(config: TrainActionConfig) -> int:
     from poseact.training.action import train_action
 
@@ -62,6 +72,18 @@ def _evaluate_pose(config: EvaluatePoseConfig) -> int:
     from poseact.evaluation.pose import evaluate_pose
 
     return evaluate_pose(config)
+
+
+def _evaluate_detector(config: EvaluateDetectorConfig) -> int:
+    from poseact.evaluation.detector import evaluate_detector
+
+    return evaluate_detector(config)
+
+
+def _label_people(config: LabelPeopleConfig) -> int:
+    from poseact.evaluation.label_people import label_people
+
+    return label_people(config)
 
 
 def _evaluate_action(config: EvaluateActionConfig) -> int:
@@ -82,6 +104,12 @@ def _analyze(config: AnalyzeConfig) -> int:
     return analyze(config)
 
 
+def _export(config: ExportConfig) -> int:
+    from poseact.review.export import export
+
+    return export(config)
+
+
 @dataclasses.dataclass(frozen=True)
 class Command(Generic[ConfigT]):
     """What ``poseact NAME`` needs: settings, and a function that returns the exit code."""
@@ -94,11 +122,15 @@ COMMANDS: dict[str, Command[Any]] = {
     "demo": Command(DemoConfig, _demo),
     "doctor": Command(DoctorConfig, _doctor),
     "train-pose": Command(TrainPoseConfig, _train_pose),
+    "train-detector": Command(TrainDetectorConfig, _train_detector),
     "train-action": Command(TrainActionConfig, _train_action),
     "evaluate-pose": Command(EvaluatePoseConfig, _evaluate_pose),
+    "evaluate-detector": Command(EvaluateDetectorConfig, _evaluate_detector),
+    "label-people": Command(LabelPeopleConfig, _label_people),
     "evaluate-action": Command(EvaluateActionConfig, _evaluate_action),
     "predict": Command(PredictConfig, _predict),
     "analyze": Command(AnalyzeConfig, _analyze),
+    "export": Command(ExportConfig, _export),
 }
 
 

@@ -47,6 +47,19 @@ def upper_body_square(box_xyxy: Sequence[float]) -> tuple[float, float, float]:
     return (x0 + x1) / 2, y0 + kept_height / 2, side
 
 
+def box_iou(boxes_N4: FloatArray, boxes_M4: FloatArray) -> FloatArray:
+    """Return intersection over union of every two boxes, (N, M); 0 where neither has an area."""
+    low_NM2 = np.maximum(boxes_N4[:, None, :2], boxes_M4[:, :2])
+    high_NM2 = np.minimum(boxes_N4[:, None, 2:], boxes_M4[:, 2:])
+    shared_NM = (high_NM2 - low_NM2).clip(min=0).prod(axis=2)
+    area_N, area_M = (np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (boxes_N4, boxes_M4))
+    union_NM = area_N[:, None] + area_M - shared_NM
+    iou_NM: FloatArray = np.divide(
+        shared_NM, union_NM, out=np.zeros_like(shared_NM), where=union_NM > 0
+    )
+    return iou_NM
+
+
 def square_to_crop(square: tuple[float, float, float], size_px: int) -> FloatArray:
     """Return the 2x3 map from frame pixels to the pixels of a ``size_px`` crop of a square."""
     center_x, center_y, side = square

@@ -11,14 +11,11 @@ from poseact.evaluation.config import PredictConfig
 from poseact.geometry import (
     FloatArray,
     ImageArray,
-    invert,
-    square_to_crop,
-    transform_points,
     upper_body_square,
-    warp_crop,
 )
 from poseact.models.action import ActionClassifier, load_action
-from poseact.models.runtime import PoseEstimator, load_pose
+from poseact.models.looks import look_twice
+from poseact.models.runtime import load_pose
 from poseact.review.draw import draw_pose
 
 
@@ -33,20 +30,12 @@ def predict(config: PredictConfig) -> int:
     pose, action = load_pose(config.pose_model), load_action(config.action_model)
     for path in config.images:
         rgb_HWC = read_rgb(path)
-        joints_J3 = find_joints(pose, rgb_HWC)
+        height, width = rgb_HWC.shape[:2]
+        (joints_J3,) = look_twice(pose, [rgb_HWC], [upper_body_square((0, 0, width, height))])
         label = name_action(action, joints_J3)
         written = _write(config.out, path, draw_pose(rgb_HWC, joints_J3, label))
         print(f"{path}: {label}, mean confidence {joints_J3[:, 2].mean():.2f} -> {written}")
     return 0
-
-
-def find_joints(pose: PoseEstimator, rgb_HWC: ImageArray) -> FloatArray:
-    """Return the joints (7, 3) of the one person a picture shows: x, y in pixels, confidence."""
-    height, width = rgb_HWC.shape[:2]
-    matrix = square_to_crop(upper_body_square((0, 0, width, height)), pose.input_px)
-    joints_J3: FloatArray = pose.predict(warp_crop(rgb_HWC, matrix, pose.input_px)[None])[0]
-    joints_J3[:, :2] = transform_points(joints_J3[:, :2], invert(matrix))
-    return joints_J3
 
 
 def name_action(action: ActionClassifier, joints_J3: FloatArray) -> str:

@@ -2,7 +2,6 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
 
 from poseact.errors import ConfigError
 from poseact.timeline.segments import SegmentRules
@@ -18,8 +17,20 @@ class AnalyzeConfig:
     out: Path
     """Folder of the results; an interrupted run in it is taken up where it stopped."""
 
-    detector: Literal["none"] = "none"
-    """Where people are looked for: ``none`` takes the whole frame for one person."""
+    detector: str = "bundled"
+    """Who looks for people: ``bundled``, the detector that ships with the package; a folder written
+    by ``train-detector``; ``torchvision:NAME``, one of torchvision's, which it downloads; or
+    ``none``, each frame is taken for one person."""
+
+    detector_weights: Path | None = None
+    """State dict of the torchvision detector, where it cannot be downloaded."""
+
+    detect_every_s: float = 0.2
+    """Time between two frames in which people are looked for; between them boxes are carried."""
+
+    min_detection_score: float | None = None
+    """Score that a person must reach in one frame at least, in 0..1; in others, 0.7 of it is
+    enough. Left out, that of the detector."""
 
     pose_model: Path | None = None
     """Folder of a pose bundle; the one that ships with the package if not given."""
@@ -30,9 +41,10 @@ class AnalyzeConfig:
     rules: SegmentRules = dataclasses.field(default_factory=SegmentRules)
     """What turns scores into segments."""
 
-    min_pose_confidence: float = 0.6
-    """Mean joint confidence, in 0..1, below which a frame shows nobody. At 0.6 the shipped model
-    passes over 88 % of pictures that are empty, and nobody of the video protocol."""
+    min_pose_confidence: float | None = None
+    """Mean joint confidence, in 0..1, below which nobody is there. Left out, 0.3 where a detector
+    looked for people; else 0.6, at which the shipped model passes over 88 % of pictures that are
+    empty, and nobody of the video protocol."""
 
     limit: int | None = None
     """Analyse the first so many videos only."""
@@ -46,7 +58,15 @@ class AnalyzeConfig:
     def __post_init__(self) -> None:
         if not self.videos:
             raise ConfigError("videos names no file, folder or pattern.")
-        if not 0 <= self.min_pose_confidence <= 1:
+        if self.detect_every_s < 0:
+            raise ConfigError(f"detect_every_s must be at least 0, got {self.detect_every_s}.")
+        if self.detector_weights and not self.detector.startswith("torchvision:"):
+            raise ConfigError("detector_weights are for --detector torchvision:NAME alone.")
+        if not 0 <= (self.min_detection_score or 0) <= 1:
+            raise ConfigError(
+                f"min_detection_score must lie in 0..1, got {self.min_detection_score}."
+            )
+        if not 0 <= self.least_pose_confidence <= 1:
             raise ConfigError(
                 f"min_pose_confidence must lie in 0..1, got {self.min_pose_confidence}."
             )
@@ -55,6 +75,13 @@ class AnalyzeConfig:
         if self.chunk_mib < 1:
             raise ConfigError(f"chunk_mib must be at least 1, got {self.chunk_mib}.")
 
+    @property
+    def least_pose_confidence(self) -> float:
+        """Mean joint confidence below which nobody is there, whether given or left out."""
+        if self.min_pose_confidence is not None:
+            return self.min_pose_confidence
+        return 0.6 if self.detector == "none" else 0.3
+
     def absolute(self) -> "AnalyzeConfig":
         """Return the same settings for processes that run in another folder."""
         return dataclasses.replace(
@@ -62,4 +89,8 @@ class AnalyzeConfig:
             out=self.out.absolute(),
             pose_model=self.pose_model and self.pose_model.absolute(),
             action_model=self.action_model and self.action_model.absolute(),
+            detector_weights=self.detector_weights and self.detector_weights.absolute(),
+            detector=str(Path(self.detector).absolute())
+            if Path(self.detector).is_dir()
+            else self.detector,
         )

@@ -1,5 +1,6 @@
 """The Ray Data job: from recordings to tables. The only module of the analysis that knows Ray."""
 
+import dataclasses
 import functools
 import logging
 import os
@@ -26,9 +27,10 @@ from poseact.analysis.plan import Inputs, Plan, find_inputs, make_plan
 from poseact.analysis.report import Progress, dry_run_text, summary, video_lines
 from poseact.analysis.resources import (
     CPUS_PER_WORKER,
+    Costs,
     Pools,
     duration_s,
-    measure_pose_s,
+    measure_costs,
     peak_memory_bytes,
     pools_for,
 )
@@ -36,7 +38,9 @@ from poseact.analysis.run import Run, open_run
 from poseact.analysis.stages import Watch, chunk_row, decode
 from poseact.errors import EXIT_INCOMPLETE, ConfigError, InputError, PoseactError
 from poseact.models.action import load_action
-from poseact.models.runtime import Device, PoseEstimator, load_pose
+from poseact.models.detection import Detector, detector_for
+from poseact.models.looks import CropModel
+from poseact.models.runtime import Device, load_pose
 from poseact.ray_session import ray_session
 from poseact.timeline.tables import read_videos, write_video_row
 from poseact.video.chunks import Chunk
@@ -64,15 +68,24 @@ def analyze(config: AnalyzeConfig) -> int:
     """
     started = time.perf_counter()
     config = config.absolute()
+    detector = _detector(config, "cpu")
+    if detector is not None and config.min_detection_score is None:
+        config = dataclasses.replace(config, min_detection_score=detector.threshold)
     pose = load_pose(config.pose_model, "cpu")
     action = load_action(config.action_model)
     inputs = find_inputs(config.videos, config.limit)
     for message in inputs.missing:
         print(f"warning: {message}", file=sys.stderr)
     if config.dry_run:
-        print(_dry_run(config, inputs, pose))
+        print(_dry_run(config, inputs, measure_costs(detector, pose)))
         return 0
-    run = open_run(config, pose_id=pose.model_id, action_id=action.model_id, actions=action.classes)
+    run = open_run(
+        config,
+        detector_id=None if detector is None else detector.model_id,
+        pose_id=pose.model_id,
+        action_id=action.model_id,
+        actions=action.classes,
+    )
     finished = _finished_rows(run.out)
     plan = make_plan(
         inputs.uris,
@@ -93,7 +106,7 @@ def analyze(config: AnalyzeConfig) -> int:
     return 0 if is_complete else EXIT_INCOMPLETE
 
 
-def _dry_run(config: AnalyzeConfig, inputs: Inputs, pose: PoseEstimator) -> str:
+def _dry_run(config: AnalyzeConfig, inputs: Inputs, costs: Costs) -> str:
     chunk_bytes = config.chunk_mib * MIB
     plan = make_plan(inputs.uris, chunk_bytes=chunk_bytes)
     num_cpus = os.cpu_count() or 1
@@ -101,7 +114,7 @@ def _dry_run(config: AnalyzeConfig, inputs: Inputs, pose: PoseEstimator) -> str:
     return dry_run_text(
         plan,
         memory_bytes=peak_memory_bytes(pools_for(num_cpus, 0, num_chunks), chunk_bytes),
-        estimated_s=duration_s(plan.videos, num_cpus, measure_pose_s(pose)),
+        estimated_s=duration_s(plan.videos, num_cpus, costs, config.detect_every_s),
     )
 
 
@@ -162,10 +175,11 @@ def _watch_and_finalize(
     resources: dict[str, float] = ray.cluster_resources()
     pools = pools_for(resources.get("CPU", 1), resources.get("GPU", 0), len(pending))
     finalize_video = ray.remote(finalize).options(num_cpus=CPUS_PER_WORKER)
+    action = load_action(config.action_model)
 
     left = Counter(chunk.video_id for chunk in pending)
     videos = {video.info.video_id: video for video in plan.videos}
-    results = [finalize_video.remote(v, run) for id_, v in videos.items() if not left[id_]]
+    results = [finalize_video.remote(v, run, action) for id_, v in videos.items() if not left[id_]]
     progress = Progress.of(pending, plan)
     receipts = []
     try:
@@ -174,7 +188,7 @@ def _watch_and_finalize(
             progress.advance(receipt.num_planned)
             left[receipt.video_id] -= 1
             if not left[receipt.video_id]:
-                results.append(finalize_video.remote(videos[receipt.video_id], run))
+                results.append(finalize_video.remote(videos[receipt.video_id], run, action))
         outcomes: list[VideoOutcome] = ray.get(results)
     except KeyboardInterrupt:
         for chunk in pending:
@@ -209,10 +223,9 @@ def _receipts(
         watched = decoded.map_batches(
             Watch,
             fn_constructor_kwargs={
-                "load_pose": functools.partial(_load_pose, config, pools.gpus_per_watcher),
-                "load_action": functools.partial(load_action, config.action_model),
+                "load_models": functools.partial(_load_models, config, pools.gpus_per_watcher),
                 "work": work,
-                "min_pose_confidence": config.min_pose_confidence,
+                "config": config,
             },
             batch_size=1,
             batch_format="numpy",
@@ -235,12 +248,16 @@ def _quiet_context() -> DataContext:
     return context
 
 
-def _load_pose(config: AnalyzeConfig, num_gpus: int) -> PoseEstimator:
+def _load_models(config: AnalyzeConfig, num_gpus: int) -> tuple[Detector | None, CropModel]:
     # one thread per worker: oversubscribed torch takes up to a hundred times as long
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     device: Device = "cuda" if num_gpus else "cpu"
-    return load_pose(config.pose_model, device)
+    return _detector(config, device), load_pose(config.pose_model, device)
+
+
+def _detector(config: AnalyzeConfig, device: Device) -> Detector | None:
+    return detector_for(config.detector, weights=config.detector_weights, device=device)
 
 
 def _require_shared(run: Run) -> None:

@@ -65,9 +65,12 @@ class Receipt:
     error: str | None = None
     """Its message."""
 
+    num_too_small: int = 0
+    """Boxes of people, frame by frame, that are too low for a pose."""
+
     decode_s: float = 0.0
+    detect_s: float = 0.0
     pose_s: float = 0.0
-    action_s: float = 0.0
     commit_s: float = 0.0
     """Seconds spent in each stage."""
 

@@ -63,12 +63,13 @@ def video_row(video: PlannedVideo, receipts: Sequence[Receipt], run_id: str) -> 
         "codec": info.codec,
         "frames_expected": info.frames_expected,
         "frames_analyzed": num_frames,
+        "boxes_too_small": sum(receipt.num_too_small for receipt in receipts),
         "status": status,
         "error_kind": None if is_whole else failed.error_kind if failed else "FramesLost",
         "error": None if is_whole else failed.error if failed else lost,
         "last_good_pts_s": max(good_s, default=None),
         "decode_s": sum(receipt.decode_s for receipt in receipts),
-        "watch_s": sum(r.pose_s + r.action_s + r.commit_s for r in receipts),
+        "watch_s": sum(r.detect_s + r.pose_s + r.commit_s for r in receipts),
         "run_id": run_id,
     }
 
@@ -78,6 +79,7 @@ def unreadable_row(video: UnreadableVideo, run_id: str) -> dict[str, Any]:
     return {
         **dataclasses.asdict(video),
         "frames_analyzed": 0,
+        "boxes_too_small": 0,
         "status": "failed",
         "decode_s": 0.0,
         "watch_s": 0.0,

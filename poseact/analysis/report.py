@@ -215,7 +215,7 @@ def _total(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
 def _time_by_stage(receipts: Sequence[Receipt], outcomes: Sequence[VideoOutcome]) -> str:
     stage_s = {
         stage: sum(getattr(receipt, f"{stage}_s") for receipt in receipts)
-        for stage in ("decode", "pose", "action", "commit")
+        for stage in ("decode", "detect", "pose", "commit")
     }
     stage_s["finalize"] = sum(outcome.finalize_s for outcome in outcomes)
     all_s = max(sum(stage_s.values()), 1e-9)

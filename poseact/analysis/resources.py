@@ -3,12 +3,13 @@
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from poseact.analysis.ledger import PlannedVideo
-from poseact.analysis.stages import CROPS_PER_CALL, PoseModel
+from poseact.models.detection import Detector
+from poseact.models.looks import CROPS_PER_CALL, CropModel
 
 DECODED_PX_PER_S = 1.5e8
 """Pixels that one core decodes to RGB in a second; measured on H.264 from 360p to 432p."""
@@ -22,6 +23,9 @@ CHUNK_COPIES_DECODING = 2
 CHUNK_COPIES_WATCHING = 3
 """A chunk being watched, and two waiting for the same actor."""
 
+
+FRAME_PX = (640, 360)
+"""Width and height of the frame on which the search for people is timed."""
 
 CPUS_PER_WORKER = 0.5
 """CPUs that a worker of either stage claims: one mostly waits for the other, and on a node of one
@@ -73,26 +77,52 @@ def peak_memory_bytes(pools: Pools, chunk_bytes: int) -> int:
     return chunks * chunk_bytes + processes * PROCESS_BYTES
 
 
-def duration_s(videos: Sequence[PlannedVideo], num_cpus: int, pose_s: float) -> float:
-    """Estimate how long a run takes on CPUs that are all busy.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Costs:
+    """Seconds that models take on one CPU."""
+
+    pose_s: float
+    """For the joints of a person."""
+
+    search_s: float
+    """For finding the people of a frame; 0 without a detector."""
+
+
+def duration_s(
+    videos: Sequence[PlannedVideo], num_cpus: int, costs: Costs, detect_every_s: float
+) -> float:
+    """Estimate how long a run takes on CPUs that are all busy, if each frame shows one person.
 
     Args:
         videos: What is to be analysed.
         num_cpus: CPUs.
-        pose_s: Seconds that a pose takes.
+        costs: What models take.
+        detect_every_s: Time between two frames in which people are looked for.
 
     Returns:
         Seconds.
     """
-    frames = sum(video.info.frames_expected for video in videos)
-    pixels = sum(v.info.frames_expected * v.info.width * v.info.height for v in videos)
-    return (frames * pose_s + pixels / DECODED_PX_PER_S) / num_cpus
+    total_s = 0.0
+    for info in (video.info for video in videos):
+        frames = info.frames_expected
+        searches = min(frames, info.duration_s / detect_every_s) if detect_every_s else frames
+        total_s += frames * (costs.pose_s + info.width * info.height / DECODED_PX_PER_S)
+        total_s += searches * costs.search_s
+    return total_s / num_cpus
 
 
-def measure_pose_s(pose: PoseModel) -> float:
-    """Return the seconds that a pose takes on this machine, in a batch as in the job."""
+def measure_costs(detector: Detector | None, pose: CropModel) -> Costs:
+    """Measure on this machine what models take, in batches as in the job."""
     crops_BHWC = np.zeros((CROPS_PER_CALL, pose.input_px, pose.input_px, 3), np.uint8)
-    pose.predict(crops_BHWC)  # the first call also sets up
+    frame_HWC = np.zeros((*FRAME_PX[::-1], 3), np.uint8)
+    return Costs(
+        pose_s=_seconds(lambda: pose.predict(crops_BHWC)) / CROPS_PER_CALL,
+        search_s=_seconds(lambda: detector.detect([frame_HWC])) if detector else 0.0,
+    )
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    call()  # the first one also sets up
     started = time.perf_counter()
-    pose.predict(crops_BHWC)
-    return (time.perf_counter() - started) / CROPS_PER_CALL
+    call()
+    return time.perf_counter() - started

@@ -31,12 +31,15 @@ class Run:
     """Of everything that changes results, models included."""
 
     model_id: str
-    """Pose and action model, joined by ``+``."""
+    """Person detector if any, pose and action model, joined by ``+``."""
 
     actions: tuple[str, ...]
     """Names of the score columns."""
 
     rules: SegmentRules
+
+    min_detection_score: float | None = None
+    """Score that a person must reach in one frame at least; None where nobody was looked for."""
 
     @property
     def work(self) -> Work:
@@ -45,12 +48,18 @@ class Run:
 
 
 def open_run(
-    config: AnalyzeConfig, *, pose_id: str, action_id: str, actions: tuple[str, ...]
+    config: AnalyzeConfig,
+    *,
+    detector_id: str | None,
+    pose_id: str,
+    action_id: str,
+    actions: tuple[str, ...],
 ) -> Run:
     """Start a run in the folder of the results, or take up the one that it holds.
 
     Args:
         config: Settings, paths absolute.
+        detector_id: Person detector; None where there is none.
         pose_id: Pose model.
         action_id: Action model.
         actions: Its classes.
@@ -63,7 +72,7 @@ def open_run(
         OutputError: If the folder cannot be written.
     """
     out = config.out
-    decisive = _decisive(config, pose_id, action_id)
+    decisive = _decisive(config, detector_id, pose_id, action_id)
     recorded = _recorded(out / RUN_FILE)
     if recorded:
         _require_equal(out, recorded["decisive"], decisive)
@@ -75,18 +84,23 @@ def open_run(
         out=out,
         run_id=recorded["run_id"],
         config_hash=_hash(decisive),
-        model_id=f"{pose_id}+{action_id}",
+        model_id="+".join(filter(None, [detector_id, pose_id, action_id])),
         actions=actions,
         rules=config.rules,
+        min_detection_score=config.min_detection_score,
     )
 
 
-def _decisive(config: AnalyzeConfig, pose_id: str, action_id: str) -> dict[str, Any]:
+def _decisive(
+    config: AnalyzeConfig, detector_id: str | None, pose_id: str, action_id: str
+) -> dict[str, Any]:
     """Return every setting on which the rows depend, by its flag."""
     rules = dataclasses.asdict(config.rules)
     return {
-        "detector": config.detector,
-        "min-pose-confidence": config.min_pose_confidence,
+        "detector": detector_id or "none",
+        "detect-every-s": config.detect_every_s,
+        "min-detection-score": config.min_detection_score,
+        "min-pose-confidence": config.least_pose_confidence,
         "pose-model": pose_id,
         "action-model": action_id,
         **{f"rules.{name.replace('_', '-')}": value for name, value in rules.items()},

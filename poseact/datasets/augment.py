@@ -102,41 +102,89 @@ def augment(
     Returns:
         The views, on the device of the batch.
     """
-    dice = _Dice(generator, batch.rgb_BHWC.device, len(batch.rgb_BHWC))
+    dice = Dice(generator, batch.rgb_BHWC.device, len(batch.rgb_BHWC))
     to_canvas_B23 = _random_windows(jitter, dice, size_px)
-    rgb_BCHW = _sample(batch, to_canvas_B23, size_px, dice)
-    joints_BJ3 = _to_view(batch.joints_BJ3, to_canvas_B23)
-    rgb_BCHW = _recolor(rgb_BCHW, jitter, dice)
-    rgb_BCHW = _blur(rgb_BCHW, jitter, dice)
-    rgb_BCHW = _cut_out(rgb_BCHW, jitter, dice)
-    rgb_BCHW = _noise(rgb_BCHW, jitter, dice)
-    rgb_BCHW = _compress(rgb_BCHW, jitter, dice)
-    return Views(rgb_BCHW=rgb_BCHW, joints_BJ3=joints_BJ3)
+    view_BCHW, is_outside_B1HW = sample(
+        batch.rgb_BHWC, batch.picture_B4, to_canvas_B23, (size_px, size_px)
+    )
+    flat_BC11 = flat_colors(dice)
+    is_flat_B111 = dice.chance(FLAT_COLOR_SHARE)[:, None, None, None]
+    fill_BCHW = torch.where(is_flat_B111, flat_BC11, view_BCHW.roll(1, dims=0))
+    rgb_BCHW = torch.where(is_outside_B1HW, fill_BCHW, view_BCHW)
+    return Views(
+        rgb_BCHW=degrade(rgb_BCHW, jitter, dice),
+        joints_BJ3=_to_view(batch.joints_BJ3, to_canvas_B23),
+    )
 
 
-class _Dice:
+def sample(
+    canvas_BHWC: Tensor, picture_B4: Tensor, to_canvas_B23: Tensor, size_px: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Look at canvases through affine windows.
+
+    Args:
+        canvas_BHWC: Canvases, (B, S, S, 3), uint8.
+        picture_B4: Part of each that shows the picture, canvas pixels.
+        to_canvas_B23: Maps from view to canvas pixels.
+        size_px: Width and height of the views.
+
+    Returns:
+        Views (B, 3, H, W), float32, 0..255, and where they leave the picture, (B, 1, H, W).
+    """
+    canvas_BCHW = canvas_BHWC.permute(0, 3, 1, 2).float()
+    axis_x, axis_y = (torch.arange(size, device=canvas_BCHW.device) + 0.5 for size in size_px)
+    grid_y, grid_x = torch.meshgrid(axis_y, axis_x, indexing="ij")
+    points_HW3 = torch.stack([grid_x, grid_y, torch.ones_like(grid_x)], dim=2)
+    points_BHW2 = torch.einsum("hwk,bik->bhwi", points_HW3, to_canvas_B23)
+    low, high = picture_B4[:, None, None, :2], picture_B4[:, None, None, 2:]
+    is_outside_BHW = ~((points_BHW2 >= low) & (points_BHW2 < high)).all(dim=3)
+    grid = points_BHW2 * (2 / canvas_BHWC.shape[1]) - 1
+    view_BCHW = F.grid_sample(canvas_BCHW, grid, padding_mode="border", align_corners=False)
+    return view_BCHW, is_outside_BHW.unsqueeze(1)
+
+
+def flat_colors(dice: "Dice") -> Tensor:
+    """Return one colour for each view, (B, 3, 1, 1), half of them the grey of the runtime."""
+    flat_BC11 = dice.uniform(0, 255, 3, 1, 1)
+    flat_BC11[dice.chance(0.5)] = float(OUTSIDE_GREY)
+    return flat_BC11
+
+
+def degrade(rgb_BCHW: Tensor, jitter: Jitter, dice: "Dice") -> Tensor:
+    """Change colours, blur, hide, add noise and compress, as cameras do."""
+    for change in (_recolor, _blur, _cut_out, _noise, _compress):
+        rgb_BCHW = change(rgb_BCHW, jitter, dice)
+    return rgb_BCHW
+
+
+class Dice:
     """Random numbers, one row per view, drawn on the CPU so that every device sees the same."""
 
     def __init__(self, generator: torch.Generator, device: torch.device, rows: int) -> None:
+        """Draw ``rows`` at a time."""
         self._generator = generator
         self._device = device
         self._rows = rows
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        """Draw (B, *shape) evenly between two bounds."""
         values = torch.rand(self._rows, *shape, generator=self._generator)
         return (low + (high - low) * values).to(self._device)
 
     def triangular(self, low: float, high: float, *shape: int) -> Tensor:
+        """Draw (B, *shape) between two bounds, the middle the most likely."""
         return (self.uniform(low, high, *shape) + self.uniform(low, high, *shape)) / 2
 
     def chance(self, probability: float) -> Tensor:
+        """Draw (B,) bool."""
         return self.uniform(0, 1) < probability
 
     def noise(self, rows: int, *shape: int) -> Tensor:
+        """Draw (rows, *shape) from the standard normal distribution."""
         return torch.randn(rows, *shape, generator=self._generator).to(self._device)
 
 
-def _random_windows(jitter: Jitter, dice: _Dice, size_px: int) -> Tensor:
+def _random_windows(jitter: Jitter, dice: Dice, size_px: int) -> Tensor:
     """Return 2x3 maps from view pixels to canvas pixels."""
     low, high = jitter.scale
     nominal_px = CANVAS_PX / CANVAS_MARGIN
@@ -154,23 +202,6 @@ def _random_windows(jitter: Jitter, dice: _Dice, size_px: int) -> Tensor:
     return torch.cat([linear_B22, offset_B2.unsqueeze(2)], dim=2)
 
 
-def _sample(batch: CanvasBatch, to_canvas_B23: Tensor, size_px: int, dice: _Dice) -> Tensor:
-    canvas_BCHW = batch.rgb_BHWC.permute(0, 3, 1, 2).float()
-    axis = torch.arange(size_px, device=canvas_BCHW.device) + 0.5
-    grid_y, grid_x = torch.meshgrid(axis, axis, indexing="ij")
-    points_HW3 = torch.stack([grid_x, grid_y, torch.ones_like(grid_x)], dim=2)
-    points_BHW2 = torch.einsum("hwk,bik->bhwi", points_HW3, to_canvas_B23)
-    low, high = batch.picture_B4[:, None, None, :2], batch.picture_B4[:, None, None, 2:]
-    is_outside_BHW = ~((points_BHW2 >= low) & (points_BHW2 < high)).all(dim=3)
-    grid = points_BHW2 * (2 / CANVAS_PX) - 1
-    view_BCHW = F.grid_sample(canvas_BCHW, grid, padding_mode="border", align_corners=False)
-    flat_BC11 = dice.uniform(0, 255, 3, 1, 1)
-    flat_BC11[dice.chance(0.5)] = float(OUTSIDE_GREY)
-    is_flat = dice.chance(FLAT_COLOR_SHARE)[:, None, None, None]
-    fill_BCHW = torch.where(is_flat, flat_BC11, view_BCHW.roll(1, dims=0))
-    return torch.where(is_outside_BHW.unsqueeze(1), fill_BCHW, view_BCHW)
-
-
 def _to_view(joints_BJ3: Tensor, to_canvas_B23: Tensor) -> Tensor:
     moved = joints_BJ3[..., :2] - to_canvas_B23[:, None, :, 2]
     linear_B22 = to_canvas_B23[:, :, :2]
@@ -180,7 +211,7 @@ def _to_view(joints_BJ3: Tensor, to_canvas_B23: Tensor) -> Tensor:
     return torch.where(is_mirrored, seen[:, list(MIRROR)], seen)
 
 
-def _recolor(rgb_BCHW: Tensor, jitter: Jitter, dice: _Dice) -> Tensor:
+def _recolor(rgb_BCHW: Tensor, jitter: Jitter, dice: Dice) -> Tensor:
     """Change saturation, white balance, contrast and brightness: one 3x3 map of colours a view."""
     saturation = dice.uniform(0.4, 1.5, 1, 1)
     saturation[dice.chance(jitter.grey_probability)] = 0.0
@@ -195,7 +226,7 @@ def _recolor(rgb_BCHW: Tensor, jitter: Jitter, dice: _Dice) -> Tensor:
     return colored.view_as(rgb_BCHW)
 
 
-def _blur(rgb_BCHW: Tensor, jitter: Jitter, dice: _Dice) -> Tensor:
+def _blur(rgb_BCHW: Tensor, jitter: Jitter, dice: Dice) -> Tensor:
     """Shrink some views and enlarge them again, as small people in large frames look."""
     rows = dice.chance(jitter.blur_probability).nonzero().squeeze(1)
     factor = float(dice.uniform(1.5, 3.5)[0])
@@ -207,19 +238,20 @@ def _blur(rgb_BCHW: Tensor, jitter: Jitter, dice: _Dice) -> Tensor:
     return rgb_BCHW
 
 
-def _cut_out(rgb_BCHW: Tensor, jitter: Jitter, dice: _Dice) -> Tensor:
+def _cut_out(rgb_BCHW: Tensor, jitter: Jitter, dice: Dice) -> Tensor:
     """Hide a rectangle behind a flat colour, as furniture and other people do."""
-    size_px = rgb_BCHW.shape[3]
+    size_px = max(rgb_BCHW.shape[2:])
     center = dice.uniform(0, size_px, 2)[:, :, None]
     half = dice.uniform(0.05, 0.2, 2)[:, :, None] * size_px
     axis = torch.arange(size_px, device=rgb_BCHW.device)
     is_within_B2S = (axis - center).abs() < half
-    is_hidden = is_within_B2S[:, 1, :, None] & is_within_B2S[:, 0, None, :]
+    height, width = rgb_BCHW.shape[2:]
+    is_hidden = is_within_B2S[:, 1, :height, None] & is_within_B2S[:, 0, None, :width]
     is_hidden &= dice.chance(jitter.cutout_probability)[:, None, None]
     return torch.where(is_hidden.unsqueeze(1), dice.uniform(0, 255, 3)[:, :, None, None], rgb_BCHW)
 
 
-def _noise(rgb_BCHW: Tensor, jitter: Jitter, dice: _Dice) -> Tensor:
+def _noise(rgb_BCHW: Tensor, jitter: Jitter, dice: Dice) -> Tensor:
     rows = dice.chance(jitter.noise_probability).nonzero().squeeze(1)
     strength = dice.uniform(2, 15, 1, 1, 1)[rows]
     noisy = rgb_BCHW[rows] + strength * dice.noise(len(rows), *rgb_BCHW.shape[1:])
@@ -227,7 +259,7 @@ def _noise(rgb_BCHW: Tensor, jitter: Jitter, dice: _Dice) -> Tensor:
     return rgb_BCHW
 
 
-def _compress(rgb_BCHW: Tensor, jitter: Jitter, dice: _Dice) -> Tensor:
+def _compress(rgb_BCHW: Tensor, jitter: Jitter, dice: Dice) -> Tensor:
     rows = dice.chance(jitter.jpeg_probability).nonzero().squeeze(1)
     if len(rows):
         quality = int(dice.uniform(15, 70)[0])

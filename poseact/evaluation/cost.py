@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from poseact.evaluation.find import CropModel
 from poseact.models.bundle import read_bundle
+from poseact.models.looks import CropModel
 from poseact.models.pose import PoseNet
 from poseact.models.presets import pose_net
 from poseact.models.runtime import PoseEstimator, load_pose

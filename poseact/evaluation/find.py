@@ -6,23 +6,14 @@ Shape letters: P people, B people of one batch, J joints.
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from poseact.datasets.folds import fold_of
-from poseact.geometry import (
-    FloatArray,
-    ImageArray,
-    invert,
-    square_to_crop,
-    transform_points,
-    warp_crop,
-)
+from poseact.geometry import FloatArray, ImageArray
+from poseact.models.looks import CropModel, Square, look, look_twice
 from poseact.skeleton import NUM_JOINTS
-
-Square: TypeAlias = tuple[float, float, float]
-"""Centre x, centre y and side of the crop of a person, pixels of the picture."""
 
 BATCH = 16
 
@@ -46,29 +37,25 @@ class Finder(Protocol):
         """Return joints, (B, J, 3): x, y in the pixels of each picture, confidence."""
 
 
-class CropModel(Protocol):
-    """Finds the joints of the person in each crop: a bundle's estimator, or a peer."""
+class NamedModel(CropModel, Protocol):
+    """A bundle's estimator, or a peer."""
 
     @property
     def model_id(self) -> str:
         """What tables call it."""
-
-    @property
-    def input_px(self) -> int:
-        """Side of its crops."""
-
-    def predict(self, crops_BHWC: ImageArray) -> FloatArray:
-        """Return joints, (B, J, 3): x, y in crop pixels, confidence in [0, 1]."""
 
 
 @dataclasses.dataclass(frozen=True)
 class CropFinder:
     """Shows a model the square of each person."""
 
-    model: CropModel
+    model: NamedModel
 
     reach: float = 1.0
     """Side of the model's crops over that of the square."""
+
+    looks_twice: bool = True
+    """Whether a loose crop is followed by a closer one, as in the analysis."""
 
     @property
     def model_id(self) -> str:
@@ -77,16 +64,9 @@ class CropFinder:
 
     def find(self, looks: Sequence[Look]) -> FloatArray:
         """Return joints, (B, J, 3): x, y in the pixels of each picture, confidence."""
-        size_px = self.model.input_px
-        maps = [square_to_crop(self._widened(look.square), size_px) for look in looks]
-        crops = [
-            warp_crop(look.picture_HWC, matrix, size_px)
-            for look, matrix in zip(looks, maps, strict=True)
-        ]
-        joints_BJ3 = self.model.predict(np.stack(crops))
-        for joints_J3, matrix in zip(joints_BJ3, maps, strict=True):
-            joints_J3[:, :2] = transform_points(joints_J3[:, :2], invert(matrix))
-        return joints_BJ3
+        method = look_twice if self.looks_twice else look
+        pictures = [one.picture_HWC for one in looks]
+        return method(self.model, pictures, [self._widened(one.square) for one in looks])
 
     def _widened(self, square: Square) -> Square:
         center_x, center_y, side = square

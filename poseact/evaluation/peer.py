@@ -59,7 +59,7 @@ def load_peer(name: str) -> CropFinder:
         ConfigError: If the name is of another kind.
         InputError: If the file cannot be read, or is no supported model.
     """
-    return CropFinder(CocoHeatMaps(_parse(name)), reach=HEIGHT_OVER_WIDTH)
+    return CropFinder(CocoHeatMaps(_parse(name)), reach=HEIGHT_OVER_WIDTH, looks_twice=False)
 
 
 class CocoHeatMaps:

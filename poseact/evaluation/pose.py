@@ -1,20 +1,19 @@
 """`poseact evaluate-pose`: measure a pose bundle and print the table."""
 
-import json
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import poseact
 from poseact.datasets.folds import NUM_FOLDS
-from poseact.errors import ConfigError, OutputError
+from poseact.errors import ConfigError
 from poseact.evaluation.config import EvaluatePoseConfig
 from poseact.evaluation.cost import bundle_cost, cpu_ms
 from poseact.evaluation.find import CropFinder, Finder, FoldFinder
 from poseact.evaluation.pck import BOOTSTRAP_SEED
 from poseact.evaluation.peer import load_peer
 from poseact.evaluation.protocols import JITTER_SEED, guess_protocol, measure, select
+from poseact.evaluation.report import source_commit, write_json
 from poseact.evaluation.subjects import Subjects
 from poseact.evaluation.worst import write_worst
 from poseact.models.bundle import MANIFEST, read_bundle
@@ -47,7 +46,7 @@ def evaluate_pose(config: EvaluatePoseConfig) -> int:
     report = {
         "model_id": finder.model_id,
         "package_version": poseact.__version__,
-        "commit": _commit(),
+        "commit": source_commit(),
         "seeds": {"jittered_crops": JITTER_SEED, "bootstrap": BOOTSTRAP_SEED},
         "cost": bundle_cost(next(iter(config.bundle), None)),
         **samples.report(),
@@ -113,33 +112,12 @@ def format_report(report: dict[str, Any]) -> str:
     )
 
 
-def write_json(path: Path, report: dict[str, Any]) -> None:
-    """Write figures to a file; OutputError if that is not possible."""
-    try:
-        path.write_text(json.dumps(report, indent=2) + "\n")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}.") from error
-
-
 def _measure_peer(peer: CropFinder, subjects: Subjects) -> dict[str, Any]:
     return {
         "model_id": peer.model_id,
         "cost": {"cpu_ms_per_crop": cpu_ms(peer.model)},
         **measure(peer, subjects).report(),
     }
-
-
-def _commit() -> str | None:
-    """Return the commit of the source tree; None for an installed package."""
-    root = Path(poseact.__file__).parents[1]
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "--no-optional-locks", "-C", str(root), "describe", "--always", "--dirty"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - no word of it is a user's
-    except (OSError, subprocess.CalledProcessError):  # no git here, or not a tree of its own
-        return None
-    return done.stdout.strip()
 
 
 def _heading(report: dict[str, Any]) -> list[str]:

@@ -14,11 +14,12 @@ from poseact.datasets.folders import read_crop_folder, read_people_folder, read_
 from poseact.datasets.folds import NUM_FOLDS, fold_of
 from poseact.datasets.person import LabelledPerson, read_picture
 from poseact.errors import ConfigError, InputError
-from poseact.evaluation.find import CropFinder, CropModel, Finder, Square, find_joints
+from poseact.evaluation.find import CropFinder, Finder, NamedModel, find_joints
 from poseact.evaluation.reference import read_video_subjects
 from poseact.evaluation.samples import PoseSamples
 from poseact.evaluation.subjects import GroupKind, Subjects, people_subjects
 from poseact.geometry import FloatArray
+from poseact.models.looks import Square
 
 MIN_TORSO_FRACTION = 0.08
 """People protocol: smallest torso over the picture's longer side."""
@@ -51,7 +52,7 @@ def guess_protocol(folder: Path) -> str:
 
 
 def evaluate_protocol(
-    model: CropModel, folder: Path, protocol: str, split: str | None = None
+    model: NamedModel, folder: Path, protocol: str, split: str | None = None
 ) -> dict[str, Any]:
     """Measure one model on a folder.
 
@@ -72,7 +73,7 @@ def evaluate_protocol(
 
 
 def predict_people(
-    model: CropModel, people: Sequence[LabelledPerson], squares: Sequence[Square] | None = None
+    model: NamedModel, people: Sequence[LabelledPerson], squares: Sequence[Square] | None = None
 ) -> FloatArray:
     """Find the joints of labelled people.
 

@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from poseact.datasets.person import LabelledPerson, data_hash, read_picture
-from poseact.evaluation.find import Square
 from poseact.geometry import FloatArray, ImageArray, square_to_crop, transform_points
+from poseact.models.looks import Square
 
 CROP_PX = 224
 """Side of the crops in which errors in pixels are given."""

@@ -9,14 +9,10 @@ import dataclasses
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from poseact.models.pose import PoseShape
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BackboneShape(PoseShape):
+class BackboneShape:
     """Shape of a network that stands on this backbone."""
-
-    input_px: int = 192
 
     stem: int = 16
     """Channels at half resolution."""

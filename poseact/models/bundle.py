@@ -47,12 +47,13 @@ class Bundle:
         return f"{self.manifest['name']}@{self.manifest['files'][WEIGHTS][:12]}"
 
 
-def read_bundle(path: Path | str | None, kind: str) -> Bundle:
+def read_bundle(path: Path | str | None, kind: str, *other_kinds: str) -> Bundle:
     """Read a bundle and check that it is whole.
 
     Args:
         path: Folder of the bundle; None takes the one that ships with the package.
-        kind: What it must be: ``pose`` or ``action``.
+        kind: What it must be: ``pose``, ``action`` or ``detector``.
+        other_kinds: What it may be instead.
 
     Returns:
         The bundle, its weights as float32 on the CPU.
@@ -62,7 +63,7 @@ def read_bundle(path: Path | str | None, kind: str) -> Bundle:
     """
     folder = SHIPPED / kind if path is None else Path(path)
     manifest = _read_manifest(folder)
-    if manifest.get("kind") != kind:
+    if manifest.get("kind") not in (kind, *other_kinds):
         raise BundleError(
             f"{folder}: is a bundle of kind {manifest.get('kind')!r}, expected {kind!r}. "
             f"Pass a folder written by `poseact train-{kind}`."

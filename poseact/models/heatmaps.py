@@ -16,6 +16,7 @@ from poseact.models.backbone import Backbone, BackboneShape, conv
 from poseact.models.pose import (
     PoseNet,
     PoseOutputs,
+    PoseShape,
     mean_over_labels,
     positions,
 )
@@ -35,10 +36,12 @@ REACH = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class HeatmapShape(BackboneShape):
+class HeatmapShape(BackboneShape, PoseShape):
     """Shape of a heat-map network."""
 
     preset: str = "fast"
+
+    input_px: int = 192
 
     decoder: int = 64
     """Channels of the decoder."""

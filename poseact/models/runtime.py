@@ -1,18 +1,17 @@
 """Executes a pose bundle in batches: OpenVINO on the CPU, torch on a GPU."""
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
-import openvino
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from poseact.geometry import FloatArray, ImageArray
 from poseact.models.bundle import read_bundle
 from poseact.models.calibration import Calibration
+from poseact.models.openvino import by_openvino
 from poseact.models.pose import PoseNet, PoseOutputs, averaged_with_mirror, normalize
 from poseact.models.presets import pose_net
 from poseact.skeleton import NUM_JOINTS
@@ -105,7 +104,8 @@ def load_pose(bundle: Path | str | None = None, device: Device = "auto") -> Pose
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     calibration = contents.manifest.get("calibration")
-    forward = _by_openvino(net) if device == "cpu" else _by_cuda_graph(net)
+    size = (net.shape.input_px, net.shape.input_px)
+    forward = by_openvino(net, size) if device == "cpu" else _by_cuda_graph(net)
     return PoseEstimator(
         _with_mirror(forward, net) if contents.manifest.get("mirror_test") else forward,
         net.decode,
@@ -169,37 +169,3 @@ def _with_mirror(forward: _Forward, net: PoseNet) -> _Forward:
         return averaged_with_mirror(net, forward(both))
 
     return forward_twice
-
-
-class _FromBytes(nn.Module):
-    """The network, with the pixels' change of layout and scale in front of it."""
-
-    def __init__(self, net: PoseNet) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, crops_BHWC: Tensor) -> PoseOutputs:
-        outputs: PoseOutputs = self.net(normalize(crops_BHWC.permute(0, 3, 1, 2)))
-        return outputs
-
-
-def _by_openvino(net: PoseNet) -> _Forward:
-    """Compile the network for one CPU thread, in bfloat16 where the CPU has units for it."""
-    size_px = net.shape.input_px
-    example = torch.zeros(2, size_px, size_px, 3, dtype=torch.uint8)
-    with warnings.catch_warnings():
-        # what torch recommends instead, torch.export, takes ten times as long
-        warnings.simplefilter("ignore", DeprecationWarning)
-        # unchecked: the check imports most of torch; a test compares with torch itself
-        traced = torch.jit.trace(_FromBytes(net), example, check_trace=False)
-    graph = openvino.convert_model(traced, example_input=example)
-    compiled = openvino.compile_model(
-        graph, "CPU", {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
-    )
-    request = compiled.create_infer_request()
-
-    def forward(crops_BHWC: ImageArray) -> PoseOutputs:
-        found = request.infer([crops_BHWC])
-        return tuple(torch.from_numpy(found[output]) for output in compiled.outputs)
-
-    return forward

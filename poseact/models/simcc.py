@@ -16,6 +16,7 @@ from poseact.models.backbone import Backbone, BackboneShape
 from poseact.models.pose import (
     PoseNet,
     PoseOutputs,
+    PoseShape,
     mean_over_labels,
     positions,
 )
@@ -35,10 +36,12 @@ HIDDEN = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SimccShape(BackboneShape):
+class SimccShape(BackboneShape, PoseShape):
     """Shape of a SimCC network."""
 
     preset: str = "simcc"
+
+    input_px: int = 192
 
 
 class SimccNet(PoseNet):

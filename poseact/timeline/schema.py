@@ -103,6 +103,7 @@ VIDEOS: Final = _schema(
         "codec": pa.string(),
         "frames_expected": pa.int64(),
         "frames_analyzed": pa.int64(),
+        "boxes_too_small": pa.int64(),
         "status": pa.string(),
         "error_kind": pa.string(),
         "error": pa.string(),

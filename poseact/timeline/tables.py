@@ -11,7 +11,7 @@ writing twice is the same as writing once.
 import os
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -40,6 +40,8 @@ on which plain pandas fails (pandas#55400)."""
 CAMERA_ID: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 _PARTITIONS: Final = pa.schema([("camera_id", pa.string()), ("date", pa.string())])
+_STREAM_ROWS: Final = 4096
+_STREAM_BYTES: Final = 1024**2
 _RUN_MARKS: Final = ("run.json", "videos", "timeline")
 _NULLABLE_DTYPES: Final = {
     pa.int32(): pd.Int32Dtype(),
@@ -188,6 +190,36 @@ def read_timeline(
     return frame
 
 
+def stream_timeline(
+    out: OutFolder, video_id: str, columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Read the timeline of one video piece by piece, in memory that does not grow with its length.
+
+    Args:
+        out: Folder of a run.
+        video_id: Video whose analysis gave at least one frame.
+        columns: Columns to read.
+
+    Yields:
+        Rows by frame, then track.
+
+    Raises:
+        InputError: If the video has no timeline, or another version of poseact wrote it.
+    """
+    path = next((Path(out) / "timeline").rglob(f"{video_id}.parquet"), None)
+    if path is None:
+        raise InputError(
+            f"{out}: has no timeline of video {video_id}. Was it removed? Analyze the video again."
+        )
+    try:
+        # with a buffer it reads page by page: else a whole column of up to a million rows at once
+        with pq.ParquetFile(path, buffer_size=_STREAM_BYTES) as file:
+            _check_version(path, file.schema_arrow.metadata or {})
+            yield from file.iter_batches(_STREAM_ROWS, columns=list(columns))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: {error}. Remove that file and analyze again.") from error
+
+
 def read_segments(  # noqa: PLR0913 - filters, named at every call
     out: OutFolder,
     *,
@@ -294,18 +326,21 @@ def _check_files(dataset: ds.Dataset, where: ds.Expression) -> None:
     expected = dataset.schema.metadata
     for fragment in dataset.get_fragments(filter=where):
         found = fragment.physical_schema.metadata or {}
-        version = found.get(b"schema_version", b"none").decode()
-        if version != SCHEMA_VERSION:
-            raise InputError(
-                f"{fragment.path}: schema_version is {version}, this poseact reads "
-                f"{SCHEMA_VERSION}. Analyze into a new --out, or read it with the version of "
-                "poseact named in run.json."
-            )
+        _check_version(fragment.path, found)
         if found.get(b"actions") != expected.get(b"actions"):
             raise InputError(
                 f"{fragment.path}: knows other actions than {dataset.files[0]}. "
                 "Analyze all videos of one --out with the same action model."
             )
+
+
+def _check_version(path: str | Path, metadata: Mapping[bytes, bytes]) -> None:
+    version = metadata.get(b"schema_version", b"none").decode()
+    if version != SCHEMA_VERSION:
+        raise InputError(
+            f"{path}: schema_version is {version}, this poseact reads {SCHEMA_VERSION}. Analyze "
+            "into a new --out, or read it with the version of poseact named in run.json."
+        )
 
 
 def _to_pandas(table: pa.Table) -> pd.DataFrame:

@@ -6,12 +6,13 @@ from typing import Literal, TypeAlias
 
 from poseact.datasets.folds import NUM_FOLDS
 from poseact.errors import ConfigError
+from poseact.training.fit_config import FitConfig, check_least
 
 PosePreset: TypeAlias = Literal["scratch", "vgg16", "mobilenet", "fast", "simcc", "accurate"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainPoseConfig:
+class TrainPoseConfig(FitConfig):
     """Fit the pose model on folders of labelled people and write a bundle."""
 
     data: tuple[Path, ...]
@@ -62,52 +63,11 @@ class TrainPoseConfig:
     validation_films: int = 2
     """Films of FLIC held out of training, on which progress is measured."""
 
-    epochs: int = 40
-    """Passes over the people."""
-
-    batch_size: int = 64
-    """Crops per step, over all workers."""
-
-    learning_rate: float = 2e-3
-    """Highest learning rate of the cosine schedule."""
-
-    weight_decay: float = 0.05
-    """Decoupled weight decay of AdamW."""
-
-    ema_decay: float = 0.998
-    """Share of the old weights in the moving average that is evaluated and shipped."""
-
-    seed: int = 0
-    """Seed of weights, order and augmentation."""
-
-    num_workers: int = 1
-    """Ray Train workers; 0 trains in this process, without a cluster."""
-
-    threads_per_worker: int = 1
-    """CPU cores of each worker."""
-
-    use_gpu: bool = False
-    """Give each worker one GPU; bfloat16 autocast is used on either device."""
-
-    checkpoint_every: int = 1
-    """Epochs between checkpoints, at which progress is also measured."""
-
-    storage: Path = Path("runs")
-    """Where checkpoints go: a folder that every node can reach. The same command finds them
-    again and goes on."""
-
     def __post_init__(self) -> None:
         """Check what the types cannot."""
-        _check_least(self, 1, "epochs", "batch_size", "threads_per_worker", "checkpoint_every")
-        _check_least(self, 1, "limit", "validation_films")
-        _check_least(self, 0, "rendered")
-        if self.num_workers < 0 or self.batch_size < 2 * max(1, self.num_workers):
-            raise ConfigError(
-                f"num_workers must lie in 0..{self.batch_size // 2} (two crops per worker and "
-                f"step), got {self.num_workers}"
-            )
-        if not 0 <= self.ema_decay < 1:
-            raise ConfigError(f"ema_decay must lie in [0, 1), got {self.ema_decay}")
+        super().__post_init__()
+        check_least(self, 1, "limit", "validation_films")
+        check_least(self, 0, "rendered")
         if self.repeats and (len(self.repeats) != len(self.data) or min(self.repeats) < 1):
             raise ConfigError(
                 f"repeats must give a number of at least 1 for each of the {len(self.data)} "
@@ -129,10 +89,3 @@ class TrainPoseConfig:
             base_weights=self.base_weights if is_named else str(Path(self.base_weights).absolute()),
             teacher=None if self.teacher is None else self.teacher.absolute(),
         )
-
-
-def _check_least(config: TrainPoseConfig, least: int, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and value < least:
-            raise ConfigError(f"{name} must be at least {least}, got {value}")

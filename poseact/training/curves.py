@@ -16,8 +16,8 @@ def write_curves(history: Sequence[Mapping[str, float]], folder: Path) -> None:
     """Write the figures of all epochs.
 
     Args:
-        history: Figures of each epoch by name: ``epoch``, ``loss``, and where progress was
-            measured ``pck_wrist``, ``pck_mean`` and so on, in percent.
+        history: Figures of each epoch by name: ``epoch``, ``loss``, ``epoch_s``, and where
+            progress was measured ``pck_wrist``, ``ap50`` and so on, in percent.
         folder: Where ``curves.csv`` and ``curves.png`` go.
 
     Raises:
@@ -37,11 +37,11 @@ def draw_curves(history: Sequence[Mapping[str, float]]) -> Figure:
     figure = Figure(figsize=(8, 3.2), dpi=100, layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(table.index, table["loss"], color="black")
-    left.set(xlabel="epoch", ylabel="training loss, nats per joint")
-    measured = table.filter(like="pck_").dropna()
+    left.set(xlabel="epoch", ylabel="training loss")
+    measured = table.drop(columns=["loss", "epoch_s"], errors="ignore").dropna()
     for name in measured:
-        right.plot(measured.index, measured[name], label=str(name).removeprefix("pck_"))
-    right.set(xlabel="epoch", ylabel="PCK@0.2 of held-out films, %", ylim=(0, 100))
+        right.plot(measured.index, measured[name], label=str(name))
+    right.set(xlabel="epoch", ylabel="on those held out, %", ylim=(0, 100))
     if len(measured.columns):
         right.legend()
     for axes in (left, right):

@@ -3,13 +3,11 @@
 import dataclasses
 import hashlib
 import json
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import ray.train
 import ray.train.torch
 import torch
 
@@ -27,14 +25,16 @@ from poseact.evaluation.samples import HIT
 from poseact.models.bundle import Bundle, read_bundle, write_bundle
 from poseact.models.calibration import Calibration
 from poseact.models.pose import PoseNet
+from poseact.models.presets import PRESETS, build_pose
 from poseact.models.runtime import PoseEstimator, load_pose
 from poseact.skeleton import JOINTS
-from poseact.training import checkpoints
 from poseact.training.command import command_line
 from poseact.training.config import TrainPoseConfig
 from poseact.training.curves import write_curves
+from poseact.training.epochs import Progress, RunEpoch, run_epochs, worker_shard
+from poseact.training.fit import averaged_net
 from poseact.training.pose_people import PosePeople, read_people
-from poseact.training.pose_step import PoseTraining, Shard, averaged_net, new_net
+from poseact.training.pose_step import PoseTraining, new_net
 from poseact.training.runner import Trained, run_training
 
 CALIBRATION_PEOPLE = 2000
@@ -139,9 +139,7 @@ def _num_views(config: TrainPoseConfig, people: PosePeople) -> int:
 def _worker(loop_config: dict[str, Any]) -> None:
     """Train in one Ray Train worker."""
     config: TrainPoseConfig = loop_config["config"]
-    folder: Path | None = loop_config["in_process_folder"]
-    context = ray.train.get_context()
-    shard = Shard(rank=context.get_world_rank(), world_size=context.get_world_size())
+    shard = worker_shard()
     torch.set_num_threads(config.threads_per_worker)
     people = read_people(config)
     training = PoseTraining(
@@ -151,32 +149,22 @@ def _worker(loop_config: dict[str, Any]) -> None:
         shard=shard,
         wrap=ray.train.torch.prepare_model,
     )
-    state = checkpoints.last_state(folder)
-    history: list[dict[str, float]] = []
-    if state is not None:
-        training.load_state_dict(state)
-        history = state["history"]
-    if len(history) == config.epochs:
-        return
-    canvases = concatenate(
-        draw_canvases(shard.of(people.train)),
-        render_canvases(config.rendered // shard.world_size, seed=config.seed + shard.rank),
+
+    def prepare() -> tuple[RunEpoch, Progress]:
+        canvases = concatenate(
+            draw_canvases(shard.of(people.train)),
+            render_canvases(config.rendered // shard.world_size, seed=config.seed + shard.rank),
+        )
+        repeats = np.ones(len(canvases), int)
+        repeats[: len(shard.of(people.train))] = shard.of(people.repeats)
+        return (
+            lambda epoch: training.run_epoch(canvases, repeats, epoch),
+            lambda: _progress(training.averaged, people.validation),
+        )
+
+    run_epochs(
+        training, config, shard=shard, folder=loop_config["in_process_folder"], prepare=prepare
     )
-    repeats = np.ones(len(canvases), int)
-    repeats[: len(shard.of(people.train))] = shard.of(people.repeats)
-    for epoch in range(len(history), config.epochs):
-        started = time.monotonic()
-        metrics = {"epoch": epoch + 1, "loss": training.run_epoch(canvases, repeats, epoch)}
-        is_due = (epoch + 1) % config.checkpoint_every == 0 or epoch + 1 == config.epochs
-        if shard.rank == 0 and is_due:
-            metrics |= _progress(training.averaged, people.validation)
-        metrics["epoch_s"] = time.monotonic() - started
-        history.append(metrics)
-        if shard.rank == 0:
-            print(" ".join(f"{name} {value:.4g}" for name, value in metrics.items()), flush=True)
-        is_kept = shard.rank == 0 and is_due
-        state = {**training.state_dict(), "history": history} if is_kept else None
-        checkpoints.report(metrics, state, folder)
 
 
 def _progress(net: PoseNet, people: Sequence[LabelledPerson]) -> dict[str, float]:
@@ -195,7 +183,7 @@ def _write(
     origin: Mapping[str, Any],
     trained: Trained,
 ) -> Bundle:
-    net = averaged_net(config, trained.state)
+    net = averaged_net(build_pose(PRESETS[config.preset]), config, trained.state)
     manifest: dict[str, Any] = {
         "kind": "pose",
         "name": f"pose-{config.preset}",

@@ -10,6 +10,7 @@ import torch
 from poseact.analysis.config import AnalyzeConfig
 from poseact.models.action import ARCHITECTURE, ActionNet
 from poseact.models.bundle import write_bundle
+from poseact.models.detector import DetectorNet, DetectorShape
 from poseact.models.heatmaps import HeatmapNet, HeatmapShape
 from poseact.timeline.segments import SegmentRules
 from poseact.video.encode import write_video
@@ -42,7 +43,23 @@ def models(tmp_path_factory):
         },
         tensors=ActionNet(len(CLASSES)).state_dict(),
     )
-    return SimpleNamespace(pose=folder / "pose", action=folder / "action")
+    shape = DetectorShape(input_px=96, stem=8, widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), neck=8)
+    net = DetectorNet(shape)
+    torch.nn.init.normal_(net.middles[-1].weight, std=3.0)  # so that scores differ
+    torch.nn.init.zeros_(net.middles[-1].bias)
+    write_bundle(
+        folder / "detector",
+        manifest={
+            "kind": "detector",
+            "name": "untrained",
+            "architecture": dataclasses.asdict(shape),
+            "threshold": 0.51,
+        },
+        tensors=net.state_dict(),
+    )
+    return SimpleNamespace(
+        pose=folder / "pose", action=folder / "action", detector=folder / "detector"
+    )
 
 
 @pytest.fixture
@@ -73,6 +90,7 @@ def make_config(models, tmp_path):
     def make(*videos, **changes):
         settings = {
             "out": tmp_path / "out",
+            "detector": "none",
             "pose_model": models.pose,
             "action_model": models.action,
             "min_pose_confidence": 0.0,

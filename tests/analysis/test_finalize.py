@@ -25,12 +25,20 @@ from poseact.timeline.tables import read_segments, read_timeline, read_videos
 NAN = float("nan")
 FRAME_BYTES = 320 * 240 * 3
 ACTIONS = ("namaste", "hello", "other")
-HELLO, OTHER = (0.0, 0.9, 0.1), (0.0, 0.1, 0.9)
+HELLO, OTHER = True, False
 LEFT_BOX, RIGHT_BOX = (0, 0, 100, 200), (200, 0, 300, 200)
 
 
+class RaisedHands:
+    """Takes a hand above the head for hello."""
+
+    def predict(self, joints_BJK):
+        is_up_B = (joints_BJK[:, [L_WRIST, R_WRIST], 1] < joints_BJK[:, [HEAD], 1]).any(axis=1)
+        return np.where(is_up_B[:, None], (0.0, 0.9, 0.1), (0.0, 0.1, 0.9)).astype(np.float32)
+
+
 def standing(raised_wrist):
-    """A person who faces the camera, so that their left is on the right, one hand up."""
+    """A person who faces the camera, so that their left is on the right, one hand up or none."""
     joints_J3 = np.ones((NUM_JOINTS, 3), np.float32)
     for joint, x, y in (
         (HEAD, 50, 20),
@@ -42,16 +50,17 @@ def standing(raised_wrist):
         (R_WRIST, 35, 80),
     ):
         joints_J3[joint, :2] = x, y
-    joints_J3[raised_wrist, 1] = 0
+    if raised_wrist is not None:
+        joints_J3[raised_wrist, 1] = 0
     return joints_J3
 
 
-def person(frame, scores, *, box=LEFT_BOX, raised_wrist=L_WRIST):
-    return frame, box, standing(raised_wrist), scores
+def person(frame, waves, *, box=LEFT_BOX, raised_wrist=L_WRIST, score=NAN):
+    return frame, box, standing(raised_wrist if waves else None), score
 
 
 def nobody(frame):
-    return frame, (NAN,) * 4, np.full((NUM_JOINTS, 3), NAN, np.float32), (NAN,) * 3
+    return frame, (NAN,) * 4, np.full((NUM_JOINTS, 3), NAN, np.float32), NAN
 
 
 def people_of(rows):
@@ -60,9 +69,8 @@ def people_of(rows):
         frame_index_N=np.array(frames, np.int64),
         pts_s_N=np.array(frames) / 10,
         boxes_N4=np.array(boxes, np.float32),
-        detection_score_N=np.full(len(rows), NAN, np.float32),
+        detection_score_N=np.array(scores, np.float32),
         joints_NJ3=np.array(joints, np.float32),
-        scores_NA=np.array(scores, np.float32),
     )
 
 
@@ -76,7 +84,15 @@ def uri(make_video):
 def finalize_rows(uri, tmp_path):
     """Finalize that video as if these people had been found in it."""
 
-    def run_over(rows, *, frames_per_chunk=10, out="out", receipt_changes=None, info_changes=None):
+    def run_over(
+        rows,
+        *,
+        frames_per_chunk=10,
+        out="out",
+        receipt_changes=None,
+        info_changes=None,
+        **run_changes,
+    ):
         run = Run(
             out=tmp_path / out,
             run_id="run",
@@ -84,6 +100,7 @@ def finalize_rows(uri, tmp_path):
             model_id="pose+action",
             actions=ACTIONS,
             rules=SegmentRules(on=0.6, off=0.4, min_duration_s=0.3, merge_gap_s=0.0),
+            **run_changes,
         )
         run.work.prepare()
         [video] = make_plan([uri], chunk_bytes=frames_per_chunk * FRAME_BYTES).videos
@@ -107,7 +124,7 @@ def finalize_rows(uri, tmp_path):
                 **((receipt_changes or {}).get(first, {})),
             )
             run.work.save_receipt(receipt)
-        return run.out, finalize(video, run)
+        return run.out, finalize(video, run, RaisedHands())
 
     return run_over
 
@@ -133,9 +150,9 @@ def test_a_wave_becomes_one_segment_across_chunks(finalize_rows):
 
 
 def test_the_tables_do_not_depend_on_the_chunks(finalize_rows):
-    scores = np.random.default_rng(0).dirichlet((1, 1, 1), 40)
-    scores[10:22] = HELLO
-    rows = [person(f, scores[f]) if f not in (7, 8, 30) else nobody(f) for f in range(40)]
+    waves = np.random.default_rng(0).random(40) < 0.5
+    waves[10:22] = True
+    rows = [person(f, waves[f]) if f not in (7, 8, 30) else nobody(f) for f in range(40)]
 
     outs = [
         finalize_rows(rows, frames_per_chunk=frames, out=f"out{frames}")[0]
@@ -193,6 +210,36 @@ def test_two_people_at_once_are_told_apart(finalize_rows):
     segments = read_segments(out)
     assert segments["hand"].tolist() == ["right"]
     assert segments["track_id"].tolist() == [1]
+
+
+def test_who_is_sure_in_one_frame_is_believed_in_all(finalize_rows):
+    rows = [person(f, HELLO, score=0.5 if f == 20 else 0.4) for f in range(40)]
+
+    out, outcome = finalize_rows(rows, min_detection_score=0.5)
+
+    assert outcome.num_people == 1
+    assert read_timeline(out)["track_id"].tolist() == [0] * 40
+
+
+def test_who_is_never_sure_is_nobody(finalize_rows):
+    rows = [
+        row
+        for frame in range(40)
+        for row in (
+            [person(frame, HELLO, box=LEFT_BOX, score=0.4)]
+            + [person(frame, OTHER, box=RIGHT_BOX, score=0.6)] * (frame < 30)
+        )
+    ]
+
+    out, outcome = finalize_rows(rows, min_detection_score=0.5)
+
+    timeline = read_timeline(out)
+    assert outcome.num_people == 1
+    assert timeline["frame_index"].tolist() == [*range(40)], "every frame keeps a row"
+    assert timeline["track_id"].fillna(-1).tolist() == [0] * 30 + [-1] * 10
+    assert {box[0] for box in timeline["bbox_xyxy_px"][:30]} == {RIGHT_BOX[0]}
+    assert timeline["detection_score"][30:].isna().all()
+    assert len(read_segments(out)) == 0
 
 
 def test_the_clock_starts_at_the_first_frame_whatever_its_pts(finalize_rows, uri):

@@ -29,34 +29,42 @@ def table_bytes(out):
 def watch_chunks(config, chunks):
     """Do what the workers do, in this process."""
     pose, action = load_pose(config.pose_model, "cpu"), load_action(config.action_model)
-    run = open_run(config, pose_id=pose.model_id, action_id=action.model_id, actions=action.classes)
-    watch = Watch(
-        load_pose=lambda: pose,
-        load_action=lambda: action,
-        work=run.work,
-        min_pose_confidence=config.min_pose_confidence,
+    run = open_run(
+        config,
+        detector_id=None,
+        pose_id=pose.model_id,
+        action_id=action.model_id,
+        actions=action.classes,
     )
+    watch = Watch(load_models=lambda: (None, pose), work=run.work, config=config)
     for chunk in chunks:
         row = {name: np.array([value]) for name, value in chunk_row(chunk).items()}
         watch(decode(row, work=run.work))
     return run
 
 
-def test_many_chunks_give_the_tables_of_one(make_video, make_config, tmp_path, ray_cluster):
-    path = make_video("yard/gate_20240131T235958Z.mp4")
+@pytest.mark.parametrize("with_detector", [True, False], ids=["detector", "whole frames"])
+@pytest.mark.usefixtures("ray_cluster")
+def test_forty_chunks_give_the_tables_of_one(
+    with_detector, make_video, make_config, models, tmp_path
+):
+    path = make_video("yard/gate_20240131T235958Z.mp4", num_frames=200, fps=5, gop_size=5)
     with av.open(path) as container:
         times_s = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
-    many = make_config(path, out=tmp_path / "many", chunk_mib=1)
-    one = make_config(path, out=tmp_path / "one", chunk_mib=100)
+    detector = str(models.detector) if with_detector else "none"
+    many = make_config(path, out=tmp_path / "many", chunk_mib=1, detector=detector)
+    one = make_config(path, out=tmp_path / "one", chunk_mib=100, detector=detector)
 
     assert analyze(many) == analyze(one) == 0
 
     timeline = read_timeline(many.out)
-    assert timeline["frame_index"].tolist() == [*range(40)]
-    assert timeline["pts_s"].tolist() == times_s
+    times_of_frames = timeline.groupby("frame_index")["pts_s"].first()
+    assert times_of_frames.index.tolist() == [*range(200)]
+    assert times_of_frames.tolist() == times_s
+    assert (timeline["track_id"].nunique() > 1) == with_detector
     assert len(read_segments(many.out)) > 0
     assert table_bytes(many.out) == table_bytes(one.out)
-    assert len(make_plan([str(path)], chunk_bytes=CHUNK_BYTES).videos[0].chunks) > 8
+    assert len(make_plan([str(path)], chunk_bytes=CHUNK_BYTES).videos[0].chunks) == 40
     assert not (many.out / "work").exists()
 
 

@@ -45,7 +45,7 @@ def test_a_chunk_is_done_once_it_has_a_receipt(work):
 
 
 def test_a_repeated_chunk_replaces_its_own_part(work):
-    part = People.from_tables([], num_actions=3).to_table()
+    part = People.from_tables([]).to_table()
 
     work.write_part("v-0", part)
     work.write_part("v-0", part)
@@ -67,7 +67,7 @@ def test_attempts_are_counted_for_each_stage_until_forgotten(work):
 def test_a_finished_video_leaves_nothing_behind(work, planned):
     chunk = planned.chunks[0]
     work.save_plan(planned)
-    work.write_part(chunk.chunk_id, People.from_tables([], num_actions=3).to_table())
+    work.write_part(chunk.chunk_id, People.from_tables([]).to_table())
     work.save_receipt(Receipt(chunk_id=chunk.chunk_id, video_id="v", uri="v", num_planned=0))
 
     work.forget(planned)

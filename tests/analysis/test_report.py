@@ -86,7 +86,7 @@ def test_the_summary_adds_up_the_videos():
         "  partial: /b.mp4: half of it is lost",
         "  failed: /c.mp4: no video",
         "frames: 125 in 5.0 s, 25.0 frames/s, 3.0 x real time (start-up took 2.0 s)",
-        "time: decode 20%, pose 70%, action 0%, commit 0%, finalize 10%",
+        "time: decode 20%, detect 0%, pose 70%, commit 0%, finalize 10%",
         "people: 3",
         "segments: hello 3, namaste 1",
         "tables: /out (timeline, segments, videos)",

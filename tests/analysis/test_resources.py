@@ -1,6 +1,18 @@
 import pytest
 
-from poseact.analysis.resources import CPUS_PER_WORKER, Pools, peak_memory_bytes, pools_for
+from poseact.analysis.plan import make_plan
+from poseact.analysis.resources import (
+    CPUS_PER_WORKER,
+    DECODED_PX_PER_S,
+    Costs,
+    Pools,
+    duration_s,
+    measure_costs,
+    peak_memory_bytes,
+    pools_for,
+)
+from poseact.models.detection import load_detector
+from poseact.models.runtime import load_pose
 
 
 @pytest.mark.parametrize(
@@ -34,3 +46,30 @@ def test_memory_grows_with_chunks_and_workers_alone():
     small, large = (peak_memory_bytes(pools, mib * 1024**2) for mib in (100, 200))
 
     assert large - small == (2 * 1 + 3 * 2) * 100 * 1024**2
+
+
+@pytest.mark.parametrize(
+    ("every_s", "searches"),
+    [
+        pytest.param(0.2, 20, id="five times a second, for four seconds"),
+        pytest.param(0, 40, id="each frame"),
+        pytest.param(0.01, 40, id="no frame twice"),
+    ],
+)
+def test_the_estimate_counts_poses_searches_and_pixels(make_video, every_s, searches):
+    videos = make_plan([str(make_video())], chunk_bytes=1024**2).videos
+
+    estimated_s = duration_s(videos, 2, Costs(pose_s=0.5, search_s=3.0), every_s)
+
+    decoding_s = 40 * 320 * 240 / DECODED_PX_PER_S
+    assert estimated_s == pytest.approx((40 * 0.5 + searches * 3.0 + decoding_s) / 2)
+
+
+def test_what_models_take_is_measured(models):
+    pose = load_pose(models.pose, "cpu")
+
+    costs = measure_costs(load_detector(models.detector, "cpu"), pose)
+
+    assert 0 < costs.pose_s < 1
+    assert 0 < costs.search_s < 5
+    assert measure_costs(None, pose).search_s == 0

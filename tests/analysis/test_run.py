@@ -7,7 +7,12 @@ from poseact.analysis.run import open_run
 from poseact.errors import ConfigError, OutputError
 from poseact.timeline.segments import SegmentRules
 
-MODELS = {"pose_id": "fast@1", "action_id": "mlp@2", "actions": ("hello", "other")}
+MODELS = {
+    "detector_id": None,
+    "pose_id": "fast@1",
+    "action_id": "mlp@2",
+    "actions": ("hello", "other"),
+}
 
 
 def test_run_json_tells_where_results_come_from(make_config):

@@ -2,10 +2,12 @@ import av
 import numpy as np
 import pytest
 
+from poseact.analysis.config import AnalyzeConfig
 from poseact.analysis.ledger import MAX_ATTEMPTS, Receipt, Work
 from poseact.analysis.people import People
 from poseact.analysis.plan import make_plan
-from poseact.analysis.stages import Watch, chunk_row, decode, in_equal_batches
+from poseact.analysis.stages import MIN_HEIGHT_PX, Watch, chunk_row, decode
+from poseact.models.detection import Detections
 
 SIDE_PX = 64
 
@@ -21,9 +23,32 @@ class PoseInTheMiddle:
         return joints_BJ3
 
 
-class AlwaysTheFirst:
-    def predict(self, joints_BJK):
-        return np.tile(np.float32([1, 0, 0]), (len(joints_BJK), 1))
+class BrightThings:
+    """Takes columns of pixels that are all white for a person."""
+
+    threshold = 0.5
+    model_id = "bright"
+
+    def __init__(self):
+        self.num_pictures = 0
+
+    def detect(self, pictures):
+        self.num_pictures += len(pictures)
+        return [self._detect(picture_HWC) for picture_HWC in pictures]
+
+    def _detect(self, picture_HWC):
+        is_white_HW = (picture_HWC == 255).all(axis=2)
+        rows, columns = np.flatnonzero(is_white_HW.any(1)), np.flatnonzero(is_white_HW.any(0))
+        ends = np.flatnonzero(np.diff(columns, append=np.inf) > 1)
+        starts = [0, *(ends[:-1] + 1)] if len(columns) else []
+        boxes = [
+            (columns[a], rows[0], columns[b] + 1, rows[-1] + 1)
+            for a, b in zip(starts, ends, strict=False)
+        ]
+        return Detections(
+            boxes_N4=np.array(boxes, np.float32).reshape(-1, 4),
+            scores_N=np.full(len(boxes), 0.8, np.float32),
+        )
 
 
 @pytest.fixture
@@ -34,13 +59,25 @@ def work(tmp_path):
 
 
 @pytest.fixture
-def watch(work):
-    return Watch(
-        load_pose=PoseInTheMiddle,
-        load_action=AlwaysTheFirst,
-        work=work,
-        min_pose_confidence=0.5,
-    )
+def detector():
+    return BrightThings()
+
+
+@pytest.fixture
+def make_watch(work, detector, tmp_path):
+    def make(with_detector=None, **changes):
+        config = AnalyzeConfig(
+            videos=("v.mp4",), out=tmp_path, **{"min_pose_confidence": 0.5, **changes}
+        )
+        models = (with_detector, PoseInTheMiddle())
+        return Watch(load_models=lambda: models, work=work, config=config)
+
+    return make
+
+
+@pytest.fixture
+def watch(make_watch):
+    return make_watch()
 
 
 def batch_of(chunk):
@@ -56,6 +93,7 @@ def frames_batch(frames_THWC):
         "frames": frames_THWC[None],
         "frame_index": np.arange(len(frames_THWC))[None],
         "pts_s": np.arange(len(frames_THWC))[None] / 10,
+        "run": np.zeros((1, len(frames_THWC)), int),
     }
 
 
@@ -64,7 +102,7 @@ def receipt_in(batch):
 
 
 def people_in(work, chunk_id):
-    return People.from_tables([work.read_part(chunk_id)], num_actions=3)
+    return People.from_tables([work.read_part(chunk_id)])
 
 
 def test_chunks_together_have_every_frame_at_its_time(make_video, work):
@@ -123,7 +161,6 @@ def test_joints_are_in_frame_pixels_and_the_box_is_the_frame(work, watch):
     np.testing.assert_allclose(people.joints_NJ3[..., 1], 50, atol=1e-3)
     assert people.boxes_N4.tolist() == [[0, 0, 200, 100]] * 3
     assert np.isnan(people.detection_score_N).all(), "nobody detected anything"
-    assert people.scores_NA.tolist() == [[1, 0, 0]] * 3
 
 
 def test_a_frame_without_confidence_keeps_a_row_with_nobody(work, watch):
@@ -135,18 +172,55 @@ def test_a_frame_without_confidence_keeps_a_row_with_nobody(work, watch):
     people = people_in(work, "v-0")
     assert people.is_person_N.tolist() == [True, False, True]
     assert people.frame_index_N.tolist() == [0, 1, 2]
-    for values in (people.boxes_N4, people.joints_NJ3, people.scores_NA):
+    for values in (people.boxes_N4, people.joints_NJ3):
         assert np.isnan(values[1]).all()
 
 
-def test_every_call_of_a_model_has_the_same_number_of_items():
-    sizes = []
+def white_people(num_frames, *columns, height=80, step=0):
+    """Frames of 200 x 100 with a white person of 30 x ``height`` at each of some columns."""
+    frames_THWC = np.zeros((num_frames, 100, 200, 3), np.uint8)
+    for frame, picture_HWC in enumerate(frames_THWC):
+        for x in columns:
+            start = x + frame * step
+            picture_HWC[10 : 10 + height, start : start + 30] = 255
+    return frames_THWC
 
-    def double(items_N):
-        sizes.append(len(items_N))
-        return items_N * 2
 
-    doubled = in_equal_batches(double, np.arange(1, 12), 4)
+def test_everybody_found_has_joints_inside_the_own_box(work, make_watch, detector):
+    make_watch(detector)(frames_batch(white_people(5, 20, 120)))
 
-    assert doubled.tolist() == [*range(2, 24, 2)]
-    assert sizes == [4, 4, 4]
+    people = people_in(work, "v-0")
+    assert people.frame_index_N.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert people.boxes_N4[:2].tolist() == [[20, 10, 50, 90], [120, 10, 150, 90]]
+    np.testing.assert_allclose(people.joints_NJ3[:2, :, 0], [[35] * 7, [135] * 7], atol=1e-3)
+    np.testing.assert_allclose(people.detection_score_N, 0.8)
+
+
+def test_people_are_looked_for_now_and_then_and_carried_between(work, make_watch, detector):
+    make_watch(detector, detect_every_s=0.2)(frames_batch(white_people(6, 20, step=3)))
+
+    assert detector.num_pictures == 4  # frames 0, 2, 4 and the last
+    assert people_in(work, "v-0").boxes_N4[:, 0].tolist() == [20, 23, 26, 29, 32, 35]
+
+
+def test_too_small_people_are_counted_and_not_looked_at(work, make_watch, detector):
+    frames_THWC = white_people(4, 20, height=MIN_HEIGHT_PX - 1)
+
+    receipt = receipt_in(make_watch(detector)(frames_batch(frames_THWC)))
+
+    assert receipt.num_too_small == 4
+    assert not people_in(work, "v-0").is_person_N.any()
+
+
+def test_small_people_nobody_is_sure_of_are_not_counted(work, make_watch, detector):
+    frames_THWC = white_people(4, 20, height=MIN_HEIGHT_PX - 1)
+
+    receipt = receipt_in(make_watch(detector, min_detection_score=0.9)(frames_batch(frames_THWC)))
+
+    assert receipt.num_too_small == 0
+
+
+def test_an_unsure_find_is_handed_on_for_finalize_to_decide(work, make_watch, detector):
+    make_watch(detector, min_detection_score=0.9)(frames_batch(white_people(2, 20)))
+
+    assert people_in(work, "v-0").is_person_N.tolist() == [True, True]

@@ -17,6 +17,7 @@ from poseact.datasets.rendered import (
     sample_person,
 )
 from poseact.datasets.rendered.body import Body, Posture, stand
+from poseact.datasets.rendered.crowd import MAX_PEOPLE, render_crowd
 from poseact.datasets.rendered.demo_scenes import RECORDINGS, demo_scene, demo_truth
 from poseact.datasets.rendered.gestures import GESTURES, act, random_arm
 from poseact.datasets.rendered.look import flat
@@ -265,3 +266,31 @@ def test_the_demo_shows_hello_with_either_hand_namaste_and_moments_with_nobody()
         scene = demo_scene(name)
         nobody = [t for t in np.arange(0.0, 14.0, 0.5) if not render_scene(scene, float(t))[1]]
         assert len(nobody) >= 2
+
+
+def test_a_crowd_has_a_box_around_each_person_who_is_seen_well_enough():
+    counts = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        picture_HWC, boxes_N4, ignored_M4 = render_crowd(rng, 160, 120)
+        assert picture_HWC.shape == (120, 160, 3)
+        counts.append(len(boxes_N4) + len(ignored_M4))
+        for x0, y0, x1, y1 in [*boxes_N4, *ignored_M4]:
+            assert 0 <= x0 < x1 <= 160
+            assert 0 <= y0 < y1 <= 120
+    assert 1 <= min(counts) < max(counts) <= MAX_PEOPLE
+
+
+def test_a_crowd_changes_its_backdrop_where_people_are_and_nowhere_else():
+    backdrop_HWC = np.full((120, 160, 3), 90, np.uint8)
+    picture_HWC, boxes_N4, ignored_M4 = render_crowd(
+        np.random.default_rng(2), 160, 120, backdrop_HWC=backdrop_HWC
+    )
+
+    is_outside_HW = np.ones((120, 160), bool)
+    for x0, y0, x1, y1 in np.concatenate([boxes_N4, ignored_M4]).astype(int):
+        is_outside_HW[max(y0 - 6, 0) : y1 + 6, max(x0 - 6, 0) : x1 + 6] = False
+    gray_HW = picture_HWC.mean(axis=2)
+    assert is_outside_HW.any()
+    # the camera of the rendering adds noise and changes the light, evenly
+    assert gray_HW[is_outside_HW].std() < 0.5 * gray_HW[~is_outside_HW].std()

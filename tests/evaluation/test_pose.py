@@ -8,8 +8,9 @@ import pytest
 from poseact import __version__
 from poseact.errors import ConfigError, InputError, OutputError
 from poseact.evaluation.config import EvaluatePoseConfig
-from poseact.evaluation.pose import evaluate_pose, write_json
+from poseact.evaluation.pose import evaluate_pose
 from poseact.evaluation.protocols import evaluate_protocol, guess_protocol, select
+from poseact.evaluation.report import write_json
 from poseact.models.bundle import read_bundle
 from poseact.models.presets import pose_net
 from poseact.video.encode import write_video

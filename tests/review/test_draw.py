@@ -2,7 +2,15 @@ import cv2
 import numpy as np
 import pytest
 
-from poseact.review.draw import LEFT_COLOR, RIGHT_COLOR, draw_pose, hide_head, png_bytes
+from poseact.review.draw import (
+    LEFT_COLOR,
+    RIGHT_COLOR,
+    draw_box,
+    draw_pose,
+    hide_all,
+    hide_head,
+    png_bytes,
+)
 from poseact.skeleton import HEAD, L_ELBOW, L_SHOULDER, L_WRIST, R_ELBOW, R_SHOULDER, R_WRIST
 
 
@@ -54,6 +62,26 @@ def test_confidences_and_the_label_are_written(joints):
     assert (written != plain)[170:190, 150:190].any(), "percent beside the wrist"
 
 
+def test_bones_are_as_wide_as_asked(joints):
+    def painted(width_px):
+        drawn = draw_pose(
+            np.zeros((200, 200, 3), np.uint8), joints, confidences=False, width_px=width_px
+        )
+        return int((drawn[155:165, 145:156] > 200).any(axis=2).sum())
+
+    assert [painted(1), painted(5)] == [pytest.approx(10, abs=3), pytest.approx(60, abs=12)]
+
+
+def test_a_box_leaves_all_but_its_edge_and_its_text_alone(noise):
+    drawn = draw_box(noise, np.float32([40, 60, 160, 180]), "7", (10, 200, 30))
+
+    for y, x in ((60, 100), (180, 100), (100, 40), (100, 160)):
+        assert tuple(drawn[y, x]) == (10, 200, 30)
+    np.testing.assert_array_equal(drawn[65:175, 45:155], noise[65:175, 45:155])
+    np.testing.assert_array_equal(drawn[:40], noise[:40])
+    assert (drawn != noise)[40:58, 40:50].any(), "the text above its corner"
+
+
 def test_far_outside_joints_do_not_break_the_drawing(joints):
     joints[L_WRIST, :2] = (1e9, -1e9)
 
@@ -97,6 +125,35 @@ def test_where_nobody_knows_the_head_all_is_hidden(joints, noise):
     joints[[HEAD, L_SHOULDER]] = np.nan
 
     assert len(np.unique(hide_head(noise, joints).reshape(-1, 3), axis=0)) <= 25
+
+
+def test_of_a_known_box_no_more_than_the_box_is_hidden(joints, noise):
+    joints[[HEAD, L_SHOULDER]] = np.nan
+
+    hidden = hide_head(noise, joints, np.float32([50.4, 60, 150, 500]))
+
+    assert len(np.unique(hidden[60:, 50:150].reshape(-1, 3), axis=0)) <= 25
+    hidden[60:, 50:150] = noise[60:, 50:150]
+    np.testing.assert_array_equal(hidden, noise)
+
+
+def test_a_lone_head_tells_no_size(joints, noise):
+    joints[np.arange(7) != HEAD] = np.nan
+
+    assert len(np.unique(hide_head(noise, joints).reshape(-1, 3), axis=0)) <= 25
+
+
+def test_joints_that_fell_together_hide_what_the_box_says(joints, noise):
+    joints[:, :2] = (100, 80)
+    joints[L_WRIST, :2] = (101, 80)
+
+    hidden = hide_head(noise, joints, np.float32([50, 40, 150, 200]))
+
+    assert len(np.unique(hidden[74:87, 94:107].reshape(-1, 3), axis=0)) <= 25
+
+
+def test_a_box_out_of_the_picture_hides_nothing(noise):
+    np.testing.assert_array_equal(hide_all(noise, np.float32([300, 0, 400, 90])), noise)
 
 
 @pytest.mark.parametrize("head", [(0.0, 0.0), (199.0, 5.0), (400.0, 400.0)])

@@ -52,8 +52,8 @@ def test_every_table_says_its_version(schema):
         pytest.param(
             VIDEOS,
             "video_id uri start_utc duration_s width height fps_nominal is_vfr codec "
-            "frames_expected frames_analyzed status error_kind error last_good_pts_s decode_s "
-            "watch_s run_id",
+            "frames_expected frames_analyzed boxes_too_small status error_kind error "
+            "last_good_pts_s decode_s watch_s run_id",
             id="videos",
         ),
         pytest.param(

@@ -89,6 +89,7 @@ def video_row(**changed):
         "video_id": "v1",
         "uri": "door/a.mp4",
         "frames_analyzed": 0,
+        "boxes_too_small": 0,
         "status": "failed",
         "decode_s": 0.0,
         "watch_s": 0.0,
@@ -393,3 +394,45 @@ def test_importing_poseact_stays_light():
 def test_a_misspelt_reader_is_an_attribute_error():
     with pytest.raises(AttributeError, match="read_timelines"):
         poseact.read_timelines  # noqa: B018 - the look-up is the test
+
+
+def test_a_timeline_can_be_read_piece_by_piece(tmp_path):
+    write_timeline(tmp_path, "v1")
+    write_timeline(tmp_path, "v2", camera_id="yard")
+
+    batches = list(tables.stream_timeline(tmp_path, "v2", ["video_id", "frame_index", "track_id"]))
+
+    rows = pa.Table.from_batches(batches).to_pydict()
+    assert rows == {
+        "video_id": ["v2"] * 3,
+        "frame_index": [0, 1, 2],
+        "track_id": [0, 0, None],
+    }
+
+
+def test_a_video_without_a_timeline_is_named(tmp_path):
+    write_timeline(tmp_path, "v1")
+
+    with pytest.raises(InputError, match="no timeline of video v2"):
+        next(tables.stream_timeline(tmp_path, "v2", ["pts_s"]))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        pytest.param(lambda path: path.write_text("PAR1"), "analyze again", id="no parquet"),
+        pytest.param(
+            lambda path: pq.write_table(pa.table({"pts_s": [1.0]}), path),
+            "schema_version is none",
+            id="another version",
+        ),
+    ],
+)
+def test_a_timeline_that_cannot_be_streamed_is_named(tmp_path, damage, message):
+    path = write_timeline(tmp_path, "v1")
+    damage(path)
+
+    with pytest.raises(InputError, match=message) as error:
+        next(tables.stream_timeline(tmp_path, "v1", ["pts_s"]))
+
+    assert str(error.value).startswith(str(path))

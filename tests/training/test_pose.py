@@ -22,9 +22,10 @@ from poseact.models.presets import PRESETS, build_pose
 from poseact.models.runtime import load_pose
 from poseact.training.config import TrainPoseConfig
 from poseact.training.curves import CSV, PNG
+from poseact.training.fit import Shard
 from poseact.training.pose import calibrate, run_name, train_pose
 from poseact.training.pose_people import read_people
-from poseact.training.pose_step import PoseTraining, Shard
+from poseact.training.pose_step import PoseTraining
 
 NUM_FILMS = 3
 CROPS_PER_FILM = 4

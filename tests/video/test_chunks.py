@@ -13,7 +13,8 @@ def _ranges(chunks):
 
 
 def _plan(uri, max_frames):
-    return plan_chunks(probe(uri), max_bytes=max_frames * FRAME_BYTES)
+    size = max_frames * FRAME_BYTES
+    return plan_chunks(probe(uri), max_bytes=size, max_run_bytes=size)
 
 
 @pytest.mark.parametrize(
@@ -36,10 +37,16 @@ def test_chunks_are_whole_runs_that_fit(make_video, gop_size, max_frames, expect
 def test_runs_do_not_depend_on_their_grouping(make_video):
     uri = make_video(num_frames=60, fps=20, gop_size=5)
 
-    runs = [[p for c in _plan(uri, n) for p in c.gop_run_pts] for n in (60, 40, 20)]
+    info = probe(uri)
+    plans = [
+        plan_chunks(info, max_bytes=n * FRAME_BYTES, max_run_bytes=15 * FRAME_BYTES)
+        for n in (60, 40, 1)
+    ]
 
-    one_second = 1 / probe(uri).time_base
-    assert runs == [[0, one_second, 2 * one_second]] * 3
+    assert [len(chunks) for chunks in plans] == [1, 2, 6]
+    ticks = 1 / info.time_base
+    starts = [ticks * second for second in (0, 0.75, 1, 1.75, 2, 2.75)]
+    assert [[p for c in chunks for p in c.gop_run_pts] for chunks in plans] == [starts] * 3
 
 
 def test_chunks_meet_without_gap_or_overlap(make_video):
@@ -58,7 +65,9 @@ def test_a_piece_of_a_run_is_decoded_from_the_keyframe_of_the_run(make_video):
 
 
 def test_a_frame_larger_than_the_bound_is_a_chunk(make_video):
-    assert _ranges(plan_chunks(probe(make_video(num_frames=2)), max_bytes=1)) == [(0, 1), (1, 2)]
+    info = probe(make_video(num_frames=2))
+
+    assert _ranges(plan_chunks(info, max_bytes=1, max_run_bytes=1)) == [(0, 1), (1, 2)]
 
 
 def test_a_chunk_is_cheap_to_ship(make_video):

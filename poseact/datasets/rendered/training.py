@@ -34,7 +34,7 @@ def render_training_person(
     stature_px = float(size_px * rng.uniform(1.0, 2.0))
     owner_HW = np.full((size_px, size_px), NOBODY, np.int16)
     canvas = Canvas(rgb_HWC, owner_HW, sample_light(rng), stature_px)
-    solid = stand(look.body, _training_posture(rng, look))
+    solid = stand(look.body, sample_posture(rng, look))
     chest = np.array([rng.normal(0.5, 0.06), rng.normal(0.47, 0.06)]) * size_px
     place = chest + np.array([0.0, 0.74 * stature_px])
     joints_J2 = paint_person(canvas, look, solid, person=0, origin_px=place)
@@ -45,7 +45,8 @@ def render_training_person(
     return expose(sample_camera(rng, size_px), rgb_HWC, rng), joints, box
 
 
-def _training_posture(rng: np.random.Generator, look: Look) -> Posture:
+def sample_posture(rng: np.random.Generator, look: Look) -> Posture:
+    """Draw how a person stands: any arms, turned any way, now and then seen from behind."""
     if chance(rng, 0.35):
         gesture = str(rng.choice(list(GESTURES)))
         hand: Side = "left" if chance(rng, 0.5) else "right"
