@@ -8,7 +8,8 @@ from typing import Any
 def command_line(command: str, config: Any) -> str:  # noqa: ANN401 - any dataclass of settings
     """Return the shell command that has these settings; defaults are left out."""
     words = ["poseact", command]
-    for field in dataclasses.fields(config):
+    # what must be given first, whichever class of settings it is from
+    for field in sorted(dataclasses.fields(config), key=_has_default):
         value = getattr(config, field.name)
         if value == field.default:
             continue
@@ -19,3 +20,7 @@ def command_line(command: str, config: Any) -> str:  # noqa: ANN401 - any datacl
             values = value if isinstance(value, tuple) else (value,)
             words += [f"--{flag}", *map(str, values)]
     return shlex.join(words)
+
+
+def _has_default(field: "dataclasses.Field[Any]") -> bool:
+    return field.default is not dataclasses.MISSING

@@ -58,7 +58,7 @@ def models(tmp_path_factory):
             "kind": "detector",
             "name": "untrained",
             "architecture": dataclasses.asdict(shape),
-            "threshold": 0.6,
+            "threshold": 0.51,
         },
         tensors=net.state_dict(),
     )
