@@ -22,6 +22,9 @@ class RuleChanges:
     merge_gap_s: float | None = None
     """Segments of one action and person at most this far apart become one."""
 
+    min_mean_score: float | None = None
+    """Segments whose mean score is lower are dropped."""
+
     alert_score: float | None = None
     """Peak score from which a segment is an ``alert``."""
 

@@ -99,7 +99,7 @@ def make_config(models, tmp_path):
             "pose_model": models.pose,
             "action_model": models.action,
             "min_pose_confidence": 0.0,
-            "rules": SegmentRules(on=0.3, off=0.25, min_trunk_confidence=0.0),
+            "rules": SegmentRules(on=0.3, off=0.25, min_mean_score=0.0, min_trunk_confidence=0.0),
             "chunk_mib": 1,
         }
         return AnalyzeConfig(videos=tuple(map(str, videos)), **{**settings, **changes})

@@ -102,7 +102,9 @@ def finalize_rows(uri, tmp_path):
             config_hash="hash",
             model_id="pose+action",
             actions=ACTIONS,
-            rules=SegmentRules(on=0.6, off=0.4, min_duration_s=0.3, merge_gap_s=0.0),
+            rules=SegmentRules(
+                on=0.6, off=0.4, min_duration_s=0.3, merge_gap_s=0.0, min_mean_score=0.0
+            ),
             **run_changes,
         )
         run.work.prepare()

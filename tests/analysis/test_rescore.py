@@ -55,7 +55,9 @@ def videos(make_video):
 @pytest.fixture
 def finished(videos, make_config, analyze_here):
     """Settings of a finished run over both."""
-    rules = SegmentRules(on=0.2, off=0.15, min_trunk_confidence=0.0)  # four classes share 1
+    rules = SegmentRules(  # four classes share 1
+        on=0.2, off=0.15, min_mean_score=0.0, min_trunk_confidence=0.0
+    )
     config = make_config(*videos, rules=rules)
     analyze_here(config)
     return config

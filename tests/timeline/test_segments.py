@@ -14,7 +14,7 @@ from poseact.timeline.segments import (
 )
 
 NAN = float("nan")
-BARE = SegmentRules(min_duration_s=0, merge_gap_s=0)
+BARE = SegmentRules(min_duration_s=0, merge_gap_s=0, min_mean_score=0)
 
 
 def find(scores, pts_s=None, rules=BARE, actions=("hello",), frame_index=None, **more):
@@ -78,7 +78,7 @@ def test_time_is_presentation_time(scores, pts_s, expected):
 )
 @pytest.mark.parametrize("gap", [0.1, NAN], ids=["not acting", "not seen"])
 def test_short_gaps_are_merged(merge_gap_s, expected, gap):
-    rules = SegmentRules(min_duration_s=0, merge_gap_s=merge_gap_s)
+    rules = SegmentRules(min_duration_s=0, merge_gap_s=merge_gap_s, min_mean_score=0)
 
     assert spans(find([0.7, gap, 0.7, gap, gap, 0.9, gap], rules=rules)) == expected
 
@@ -92,7 +92,7 @@ def test_short_gaps_are_merged(merge_gap_s, expected, gap):
     ],
 )
 def test_short_segments_are_dropped(min_duration_s, merge_gap_s, expected):
-    rules = SegmentRules(min_duration_s=min_duration_s, merge_gap_s=merge_gap_s)
+    rules = SegmentRules(min_duration_s=min_duration_s, merge_gap_s=merge_gap_s, min_mean_score=0)
 
     assert spans(find([0.7, 0.1, 0.1, 0.7, 0.7, 0.1], rules=rules)) == expected
 
@@ -132,6 +132,13 @@ def test_the_last_frame_ends_at_the_next_index():
     (got,) = find([0.1, 0.9], frame_index=[10, 12])
 
     assert (got.start_frame, got.end_frame) == (12, 13)
+
+
+@pytest.mark.parametrize(("last", "is_kept"), [(0.8, True), (0.7, False)])
+def test_segments_that_hover_are_dropped(last, is_kept):
+    rules = SegmentRules(min_duration_s=0, merge_gap_s=0, min_mean_score=0.74)
+
+    assert len(find([0.7, last], rules=rules)) == is_kept
 
 
 def test_an_alert_needs_the_alert_score():
@@ -196,6 +203,7 @@ def test_inputs_that_disagree_are_refused(shape, pts_s, index):
         pytest.param({"on": 1.1}, id="on above 1"),
         pytest.param({"off": -0.1}, id="off below 0"),
         pytest.param({"alert_score": 2}, id="alert above 1"),
+        pytest.param({"min_mean_score": -0.1}, id="mean below 0"),
         pytest.param({"min_score": -0.1}, id="least score below 0"),
         pytest.param({"min_trunk_confidence": 1.5}, id="confidence above 1"),
         pytest.param({"min_duration_s": -1}, id="negative duration"),
