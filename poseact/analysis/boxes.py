@@ -20,16 +20,19 @@ MAX_SPEED = 2.5
 """Heights per second up to which somebody is still the same person: about 4 m/s, a run."""
 
 MIN_LIKE_HEIGHT = 0.5
-"""Likewise, the lower of two boxes over the higher one."""
+"""Likewise, the lower of two boxes over the higher one: nobody sits down in a fifth of a second."""
 
 NEARNESS_WEIGHT = 0.5
-"""What being at the same place counts beside an overlap of 1."""
+"""What being at the same place counts beside an overlap of 1: less, since overlap tells people who
+pass each other apart. Without it runners are lost: IDF1 of a rendered crowd 0.914, not 0.954."""
 
 UNSURE_SHARE = 0.7
-"""Part of the score asked of a person that is enough in a frame, if another frame is sure."""
+"""Part of the score asked of a person that is enough in a frame, if another frame is sure. With it
+each of the three in `exercise.avi` is found in 93 % of the frames or more, else one in 69 %."""
 
 DOUBLE_IOU = 0.2
-"""Overlap with a surer find from which an unsure one is taken for the same person."""
+"""Overlap with a surer find from which an unsure one is taken for the same person: the doubles that
+tore tracks overlapped by 0.37 and more."""
 
 EPSILON_S = 1e-6
 """Rounding error of a time; a frame that is due must not be missed by it."""

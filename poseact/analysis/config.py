@@ -62,6 +62,11 @@ class AnalyzeConfig:
             raise ConfigError(f"detect_every_s must be at least 0, got {self.detect_every_s}.")
         if self.detector_weights and not self.detector.startswith("torchvision:"):
             raise ConfigError("detector_weights are for --detector torchvision:NAME alone.")
+        if self.detector == "none" and self.min_detection_score is not None:
+            raise ConfigError(
+                "min_detection_score: with --detector none nobody is looked for, so nobody has a "
+                "score. Leave it out, or name a detector."
+            )
         if not 0 <= (self.min_detection_score or 0) <= 1:
             raise ConfigError(
                 f"min_detection_score must lie in 0..1, got {self.min_detection_score}."

@@ -103,14 +103,18 @@ class Watch:
         work: Work,
         config: AnalyzeConfig,
     ) -> None:
-        """Load the models; without a detector every frame is taken for one person."""
+        """Load the models; without a detector every frame is taken for one person.
+
+        Args:
+            load_models: Returns the detector, or None, and the pose model.
+            work: Where results go.
+            config: Settings; with a detector, ``min_detection_score`` is given.
+        """
         # in the actor, so weights never cross the object store
         self._detector, self._pose = load_models()
         self._work = work
         self._config = config
-        usual = 0.0 if self._detector is None else self._detector.threshold
-        given = config.min_detection_score
-        self._sure_score = usual if given is None else given
+        self._sure_score = config.min_detection_score or 0.0
 
     def __call__(self, batch: Batch) -> Batch:
         """Process one chunk."""

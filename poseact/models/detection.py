@@ -21,7 +21,7 @@ from poseact.models.bundle import Bundle, read_bundle
 from poseact.models.detector import DetectorNet, DetectorShape, decode
 from poseact.models.openvino import Forward, by_openvino
 from poseact.models.pose import normalize
-from poseact.models.runtime import Device
+from poseact.models.runtime import Device, chosen
 
 MULTIPLE_PX = 32
 """Sides that the network takes are multiples of this."""
@@ -135,8 +135,7 @@ def load_detector(bundle: Path | str | None = None, device: Device = "auto") -> 
     """
     contents = read_bundle(bundle, "detector")
     net = detector_net(contents)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = chosen(device)
     if device == "cuda":
         net = net.to(device="cuda", memory_format=torch.channels_last)  # type: ignore[call-overload]
     return PersonDetector(

@@ -86,6 +86,13 @@ class PoseEstimator:
         return joints_BJ3
 
 
+def chosen(device: Device) -> Literal["cpu", "cuda"]:
+    """Return the device that is meant: for ``auto``, a GPU if torch sees one."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
 def load_pose(bundle: Path | str | None = None, device: Device = "auto") -> PoseEstimator:
     """Load a pose bundle.
 
@@ -101,8 +108,7 @@ def load_pose(bundle: Path | str | None = None, device: Device = "auto") -> Pose
     """
     contents = read_bundle(bundle, "pose")
     net = pose_net(contents)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = chosen(device)
     calibration = contents.manifest.get("calibration")
     size = (net.shape.input_px, net.shape.input_px)
     forward = by_openvino(net, size) if device == "cpu" else _by_cuda_graph(net)

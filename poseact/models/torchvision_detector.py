@@ -12,6 +12,7 @@ from torch import nn
 from poseact.errors import ConfigError
 from poseact.geometry import ImageArray
 from poseact.models.detection import LEAST_SCORE, Detections
+from poseact.models.runtime import Device, chosen
 
 PERSON = 1
 """COCO's number of the class."""
@@ -42,14 +43,14 @@ class TorchvisionDetector:
 
 
 def load_torchvision(
-    name: str, weights: Path | None = None, device: str = "cpu"
+    name: str, weights: Path | None = None, device: Device = "auto"
 ) -> TorchvisionDetector:
     """Build a detector of torchvision.
 
     Args:
         name: Such as ``ssdlite320_mobilenet_v3_large`` or ``fasterrcnn_resnet50_fpn``.
         weights: File with its state dict; None lets torchvision download it.
-        device: Where it runs.
+        device: Where it runs; ``auto`` takes a GPU if torch sees one.
 
     Raises:
         ConfigError: If torchvision has no such detector, or the weights cannot be had.
@@ -72,7 +73,7 @@ def load_torchvision(
         ) from error
     except RuntimeError as error:
         raise ConfigError(f"detector: {weights} does not fit {name}.") from error
-    return TorchvisionDetector(net.eval().to(device), f"torchvision:{name}")
+    return TorchvisionDetector(net.eval().to(chosen(device)), f"torchvision:{name}")
 
 
 def _names(module: Any) -> list[str]:  # noqa: ANN401 - a module

@@ -20,6 +20,11 @@ def test_a_wrong_setting_is_named(setting, value):
         AnalyzeConfig(**{"videos": ("a.mp4",), "out": Path("out"), setting: value})
 
 
+def test_a_score_that_nobody_has_is_refused():
+    with pytest.raises(ConfigError, match=r"min_detection_score.*name a detector"):
+        AnalyzeConfig(videos=("a.mp4",), out=Path("out"), detector="none", min_detection_score=0.5)
+
+
 def test_workers_get_absolute_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 

@@ -67,7 +67,9 @@ def detector():
 def make_watch(work, detector, tmp_path):
     def make(with_detector=None, **changes):
         config = AnalyzeConfig(
-            videos=("v.mp4",), out=tmp_path, **{"min_pose_confidence": 0.5, **changes}
+            videos=("v.mp4",),
+            out=tmp_path,
+            **{"min_pose_confidence": 0.5, "min_detection_score": detector.threshold, **changes},
         )
         models = (with_detector, PoseInTheMiddle())
         return Watch(load_models=lambda: models, work=work, config=config)
