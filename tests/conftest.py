@@ -15,6 +15,7 @@ os.environ.setdefault("RAY_agent_register_timeout_ms", "180000")
 os.environ.pop("RAY_ADDRESS", None)
 
 import contextlib
+import gc
 import random
 import socket
 from collections.abc import Callable, Iterator
@@ -85,3 +86,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Let go of Ray's actors: a failed run's are held by its error, which refers to itself."""
+    if item.get_closest_marker("ray"):
+        gc.collect()

@@ -27,7 +27,7 @@ def test_a_notebook_is_stored_without_results(repo, name):
     assert not any(cell.outputs or cell.execution_count for cell in code)
 
 
-def test_the_training_notebook_goes_from_pictures_to_joints(repo, data_dir, monkeypatch):
+def test_the_training_notebook_goes_from_pictures_to_actions(repo, data_dir, monkeypatch):
     monkeypatch.setenv("POSEACT_DATA", str(data_dir.resolve()))
     notebook = nbformat.read(repo / "notebooks" / "training.ipynb", as_version=4)
 
@@ -39,4 +39,4 @@ def test_the_training_notebook_goes_from_pictures_to_joints(repo, data_dir, monk
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     tables = [output for output in outputs if "text/html" in output.get("data", {})]
     assert len(pictures) == 9, "raw, mended, two of views, two of curves, two of found, the worst"
-    assert len(tables) == 2, "by joint, by film"
+    assert len(tables) == 3, "by joint, by film, by features"
