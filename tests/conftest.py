@@ -79,16 +79,12 @@ def free_port() -> Callable[[], int]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests marked `gpu` where torch finds no CUDA device."""
+    """Make room for tests marked `ray`; skip those marked `gpu` where torch finds no device."""
+    if item.get_closest_marker("ray"):
+        gc.collect()  # the actors of a run that failed live as long as its error, a cycle
     if item.get_closest_marker("gpu") is None:
         return
     import torch
 
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
-
-
-def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Let go of Ray's actors: a failed run's are held by its error, which refers to itself."""
-    if item.get_closest_marker("ray"):
-        gc.collect()
