@@ -10,7 +10,6 @@ writing twice is the same as writing once.
 
 import os
 import re
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,7 +21,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from poseact.errors import InputError, OutputError
+from poseact.errors import InputError
+from poseact.storage import AnyPath, cannot_write, write_bytes
 from poseact.timeline.schema import (
     SCHEMA_VERSION,
     SEGMENTS,
@@ -137,25 +137,19 @@ def partition_folder(
     return Path(out) / table / f"camera_id={camera_id}" / f"date={date}"
 
 
-def write_table(path: Path, table: pa.Table) -> Path:
+def write_table(path: AnyPath, table: pa.Table) -> AnyPath:
     """Write a Parquet file that appears under its name only when complete.
 
     Raises:
         OutputError: If it cannot be written.
     """
-    # readers of data sets skip names that start with a dot
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    content = pa.BufferOutputStream()
+    pq.write_table(table, content, compression="zstd")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            pq.write_table(table, unfinished, compression="zstd")
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written: {error}. Free some space or choose another --out."
-        ) from error
+        raise cannot_write(path, error) from error
+    write_bytes(path, content.getvalue())
     return path
 
 
