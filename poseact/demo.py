@@ -43,7 +43,7 @@ def run_demo(config: DemoConfig) -> int:
     truth = list(demo_truth())
     videos = _render_missing(config.out / "recordings", truth)
     run, picture = config.out / "run", config.out / "timeline.png"
-    exit_code = analyze(AnalyzeConfig(videos=tuple(map(str, videos)), out=run))
+    exit_code = analyze(AnalyzeConfig(videos=tuple(map(str, videos)), out=str(run)))
     segments = read_segments(run)
     draw_band(read_timeline(run), segments, picture)
     print()

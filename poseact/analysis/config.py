@@ -1,9 +1,11 @@
 """The settings of ``poseact analyze``."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 from poseact.errors import ConfigError
+from poseact.storage import to_path
 from poseact.timeline.segments import SegmentRules
 
 
@@ -12,10 +14,14 @@ class AnalyzeConfig:
     """Find actions in recorded video and write their timelines."""
 
     videos: tuple[str, ...]
-    """Files, folders (searched through) or glob patterns."""
+    """Files, folders (searched through) or glob patterns, also in a store (``s3://bucket/folder``)."""
 
-    out: Path
-    """Folder of the results; an interrupted run in it is taken up where it stopped."""
+    out: str
+    """Folder of the results, on a disk that every node mounts or in a store such as
+    ``s3://bucket/folder``; an interrupted run in it is taken up where it stopped."""
+
+    overwrite: bool = False
+    """Where the folder holds results of other settings: analyze the videos that are named anew."""
 
     detector: str = "bundled"
     """Who looks for people: ``bundled``, the detector that ships with the package; a folder written
@@ -52,6 +58,10 @@ class AnalyzeConfig:
     chunk_mib: int = 128
     """Decoded pixels of one unit of work, in MiB; bounds memory, changes no result."""
 
+    frame_timeout_s: float = 30.0
+    """Time in which a frame must be read; a file on which decoding hangs is set aside after three
+    tries, and changes no result of others."""
+
     dry_run: bool = False
     """Print what would be done, and do nothing."""
 
@@ -77,6 +87,8 @@ class AnalyzeConfig:
             )
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit must be at least 1, got {self.limit}.")
+        if not 0 < self.frame_timeout_s < math.inf:
+            raise ConfigError(f"frame_timeout_s must be positive, got {self.frame_timeout_s}.")
         if self.chunk_mib < 1:
             raise ConfigError(f"chunk_mib must be at least 1, got {self.chunk_mib}.")
 
@@ -87,11 +99,16 @@ class AnalyzeConfig:
             return self.min_pose_confidence
         return 0.6 if self.detector == "none" else 0.3
 
+    @property
+    def chunk_bytes(self) -> int:
+        """Decoded pixels of one unit of work, in bytes."""
+        return self.chunk_mib * 1024**2
+
     def absolute(self) -> "AnalyzeConfig":
         """Return the same settings for processes that run in another folder."""
         return dataclasses.replace(
             self,
-            out=self.out.absolute(),
+            out=str(to_path(self.out)),
             pose_model=self.pose_model and self.pose_model.absolute(),
             action_model=self.action_model and self.action_model.absolute(),
             detector_weights=self.detector_weights and self.detector_weights.absolute(),

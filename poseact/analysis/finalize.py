@@ -4,21 +4,21 @@ import time
 
 from poseact.analysis.actions import ActionModel, find_actions
 from poseact.analysis.footage import Footage, write_tables
-from poseact.analysis.ledger import PlannedVideo
 from poseact.analysis.outcome import VideoOutcome, video_row
 from poseact.analysis.people import People
 from poseact.analysis.run import Run
 from poseact.analysis.tracks import follow
-from poseact.timeline.tables import write_video_row
+from poseact.timeline.tables import read_video_row, write_video_row
 
 
-def finalize(video: PlannedVideo, run: Run, action: ActionModel) -> VideoOutcome:
+def finalize(video_id: str, run: Run, action: ActionModel) -> VideoOutcome:
     """Write the tables of a video whose chunks are all done, and forget its chunks.
 
-    The ``videos`` row goes last: a video that has one is finished.
+    The ``videos`` row goes last: a video that has one of this run is finished. Whoever dies in here
+    can be repeated.
 
     Args:
-        video: The video and its chunks.
+        video_id: Of a planned video.
         run: The run.
         action: Scores what people do.
 
@@ -26,19 +26,26 @@ def finalize(video: PlannedVideo, run: Run, action: ActionModel) -> VideoOutcome
         What became of the video.
 
     Raises:
-        OutputError: If a table cannot be written.
+        OutputError: If a table cannot be written, or what the chunks left is gone.
     """
     started = time.perf_counter()
     work = run.work
-    receipts = [work.load_receipt(chunk.chunk_id) for chunk in video.chunks]
-    tables = [work.read_part(receipt.chunk_id) for receipt in receipts if receipt.num_frames]
+    row = read_video_row(run.out, video_id)
+    if row is not None and row["run_id"] == run.run_id:  # died after its last table
+        work.forget(video_id)
+        return VideoOutcome(row=row, finalize_s=time.perf_counter() - started)
+
+    video = work.require_plan(video_id)
+    receipts = [work.load_receipt(video_id, chunk.chunk_id) for chunk in video.chunks]
+    tables = [work.read_part(receipt) for receipt in receipts if receipt.num_frames]
     tracks = follow(People.from_tables(tables), run.min_detection_score)
     findings = find_actions(tracks, action, run)
-
-    write_tables(findings, Footage.from_info(video.info), run)
     row = video_row(video, receipts, run.run_id)
+
+    run.require_current()
+    write_tables(findings, Footage.from_info(video.info), run)
     write_video_row(run.out, row)
-    work.forget(video)
+    work.forget(video_id)
     return VideoOutcome(
         row=row,
         num_people=findings.tracks.num_tracks,

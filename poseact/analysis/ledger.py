@@ -1,34 +1,32 @@
 """What is planned, tried and done: the ``work`` folder of a run.
 
-    work/manifest/<video_id>.json   a video and its chunks, as planned
-    work/attempts/<chunk>.<stage>   one byte per start of a stage that did not come to its end
-    work/parts/<chunk_id>.parquet   the people of one chunk
-    work/receipts/<chunk_id>.json   the chunk is done, well or badly
+    work/<config_hash>/manifest/<video_id>.json               a video and its chunks, as planned
+    work/<config_hash>/attempts/                              see ``attempts``
+    work/<config_hash>/parts/<video_id>/<chunk_id>.parquet    the people of one chunk
+    work/<config_hash>/receipts/<video_id>/<chunk_id>.json    the chunk is done, well or badly
 
 Files appear whole under their final, deterministic name, so a worker that repeats a chunk replaces
-its own work, and whoever finds a receipt may rely on the part.
+its own work, and whoever finds a receipt may rely on the part. The hash keeps apart what a run of
+other settings, which died or still dies, may have left.
 """
 
 import dataclasses
 import json
-import shutil
-import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from fractions import Fraction
-from pathlib import Path
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from poseact.analysis.attempts import Attempts
 from poseact.errors import OutputError
+from poseact.storage import AnyPath, cannot_write, remove_tree, write_text
 from poseact.timeline.tables import write_table
 from poseact.video.chunks import Chunk
 from poseact.video.probe import VideoInfo
-
-MAX_ATTEMPTS = 3
-"""Starts of a stage on a chunk; one that killed its worker so often is set aside."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,6 +57,9 @@ class Receipt:
     last_good_pts_s: float | None = None
     """Presentation time of the last decoded frame, seconds; None without frames."""
 
+    first_lost_pts_s: float | None = None
+    """Presentation time of the first planned frame that is not among them; None if all are."""
+
     error_kind: str | None = None
     """Class of the error that ended the chunk early; None if nothing did."""
 
@@ -86,9 +87,15 @@ class Receipt:
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """The ``work`` folder; every process of a run holds one on the same folder."""
+    """The ``work`` folder of a run; every process of the run holds one on the same folder."""
 
-    root: Path
+    root: AnyPath
+    """``OUT/work/<config_hash>``."""
+
+    @property
+    def attempts(self) -> Attempts:
+        """Who died at what."""
+        return Attempts(self.root / "attempts")
 
     def prepare(self) -> None:
         """Make the folders and check that they can be written.
@@ -100,77 +107,120 @@ class Work:
             for folder in ("manifest", "attempts", "parts", "receipts"):
                 (self.root / folder).mkdir(parents=True, exist_ok=True)
             write_text(self.root / "writable", "")
-            (self.root / "writable").unlink()
+            (self.root / "writable").unlink(missing_ok=True)
         except OSError as error:
-            raise cannot_write(self.root.parent, error) from error
+            raise cannot_write(self.root.parent.parent, error) from error
 
     def save_plan(self, video: PlannedVideo) -> None:
         """Record a video and its chunks."""
+        try:
+            self._parts(video.info.video_id).mkdir(exist_ok=True)
+            self._receipts(video.info.video_id).mkdir(exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.root, error) from error
         text = json.dumps(dataclasses.asdict(video), default=str)
         write_text(self._manifest(video.info.video_id), text)
 
     def load_plan(self, video_id: str) -> PlannedVideo | None:
-        """Return the recorded plan of a video, None if there is none."""
+        """Return the recorded plan of a video, None if there is none that can be read."""
         try:
-            text = self._manifest(video_id).read_text()
+            return _planned_video(json.loads(self._manifest(video_id).read_text()))
         except FileNotFoundError:
             return None
-        return _planned_video(json.loads(text))
+        except (ValueError, KeyError, TypeError):  # not ours, or damaged: plan it again
+            return None
 
-    def count_attempt(self, chunk_id: str, stage: str) -> int:
-        """Record that a stage starts on a chunk; return how often it has, this time included."""
-        path = self.root / "attempts" / f"{chunk_id}.{stage}"
-        try:
-            with path.open("ab") as ledger:
-                ledger.write(b".")
-                return ledger.tell()
-        except OSError as error:
-            raise cannot_write(path, error) from error
+    def require_plan(self, video_id: str) -> PlannedVideo:
+        """Return the recorded plan of a video.
 
-    def forget_attempts(self, chunk_id: str, stage: str) -> None:
-        """Take back all attempts: the stage came to an end, or was ended by no fault of its own."""
-        (self.root / "attempts" / f"{chunk_id}.{stage}").unlink(missing_ok=True)
+        Raises:
+            OutputError: If it is gone or damaged.
+        """
+        return _require_plan(self, video_id)
 
-    def write_part(self, chunk_id: str, people: pa.Table) -> None:
+    def write_part(self, video_id: str, chunk_id: str, people: pa.Table) -> None:
         """Store the people of one chunk."""
-        write_table(self._part(chunk_id), people)
+        write_table(self._part(video_id, chunk_id), people)
 
-    def read_part(self, chunk_id: str) -> pa.Table:
-        """Read the people of one chunk."""
-        return pq.read_table(self._part(chunk_id))
+    def read_part(self, receipt: Receipt) -> pa.Table:
+        """Read the people of a chunk that is done.
+
+        Raises:
+            OutputError: If they are gone or damaged; the chunk is no longer done then.
+        """
+        path = self._part(receipt.video_id, receipt.chunk_id)
+        try:
+            return pq.read_table(pa.BufferReader(path.read_bytes()))
+        except (FileNotFoundError, pa.ArrowInvalid) as error:
+            self._receipt(receipt.video_id, receipt.chunk_id).unlink(missing_ok=True)
+            raise _damaged(path, error) from error
 
     def save_receipt(self, receipt: Receipt) -> None:
         """Declare a chunk done; its part must be there."""
-        write_text(self._receipt(receipt.chunk_id), receipt.to_json())
+        write_text(self._receipt(receipt.video_id, receipt.chunk_id), receipt.to_json())
 
-    def is_done(self, chunk_id: str) -> bool:
-        """Tell whether a chunk has its receipt."""
-        return self._receipt(chunk_id).exists()
+    def done_ids(self, video_id: str) -> set[str]:
+        """Return the chunks of a video that have their receipt."""
+        return {path.stem for path in self._receipts(video_id).glob("[!.]*.json")}
 
-    def load_receipt(self, chunk_id: str) -> Receipt:
-        """Read the receipt of a chunk that is done."""
-        return Receipt.from_json(self._receipt(chunk_id).read_text())
+    def load_receipt(self, video_id: str, chunk_id: str) -> Receipt:
+        """Read the receipt of a chunk that is done.
 
-    def forget(self, video: PlannedVideo) -> None:
+        Raises:
+            OutputError: If it is gone or damaged; the chunk is no longer done then.
+        """
+        path = self._receipt(video_id, chunk_id)
+        try:
+            return Receipt.from_json(path.read_text())
+        except (FileNotFoundError, ValueError, TypeError) as error:
+            path.unlink(missing_ok=True)
+            raise _damaged(path, error) from error
+
+    def forget(self, video_id: str) -> None:
         """Remove everything about a video, the manifest last: until then it can be repeated."""
-        for chunk in video.chunks:
-            self._part(chunk.chunk_id).unlink(missing_ok=True)
-            self._receipt(chunk.chunk_id).unlink(missing_ok=True)
-        self._manifest(video.info.video_id).unlink(missing_ok=True)
+        remove_tree(self._parts(video_id))
+        remove_tree(self._receipts(video_id))
+        try:
+            self._manifest(video_id).unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(self._manifest(video_id), error) from error
 
-    def remove_if_done(self) -> None:
-        """Remove the folder unless it still holds a video that is not finished."""
-        if not any((self.root / "manifest").iterdir()):
-            shutil.rmtree(self.root)
+    def unfinished_ids(self) -> set[str]:
+        """Return the videos that are planned and not finished."""
+        return {path.stem for path in (self.root / "manifest").glob("[!.]*.json")}
 
-    def _manifest(self, video_id: str) -> Path:
+    def _manifest(self, video_id: str) -> AnyPath:
         return self.root / "manifest" / f"{video_id}.json"
 
-    def _part(self, chunk_id: str) -> Path:
-        return self.root / "parts" / f"{chunk_id}.parquet"
+    def _parts(self, video_id: str) -> AnyPath:
+        return self.root / "parts" / video_id
 
-    def _receipt(self, chunk_id: str) -> Path:
-        return self.root / "receipts" / f"{chunk_id}.json"
+    def _part(self, video_id: str, chunk_id: str) -> AnyPath:
+        return self._parts(video_id) / f"{chunk_id}.parquet"
+
+    def _receipts(self, video_id: str) -> AnyPath:
+        return self.root / "receipts" / video_id
+
+    def _receipt(self, video_id: str, chunk_id: str) -> AnyPath:
+        return self._receipts(video_id) / f"{chunk_id}.json"
+
+
+@lru_cache(maxsize=4)  # a worker mostly gets the chunks of one video after the other
+def _require_plan(work: Work, video_id: str) -> PlannedVideo:
+    video = work.load_plan(video_id)
+    if video is None:
+        raise OutputError(
+            f"{work.root}: the plan of video {video_id} is gone or damaged. Was something removed "
+            "there? Give the same command again; it goes on where it stopped."
+        )
+    return video
+
+
+def _damaged(path: AnyPath, error: Exception) -> OutputError:
+    return OutputError(
+        f"{path}: is gone or damaged ({error}). Was something removed there? Give the same command "
+        "again; that chunk is analysed anew."
+    )
 
 
 def chunk_from_json(fields: Mapping[str, Any]) -> Chunk:
@@ -179,30 +229,6 @@ def chunk_from_json(fields: Mapping[str, Any]) -> Chunk:
         name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
     }
     return Chunk(**values)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that appears under its name only when complete.
-
-    Raises:
-        OutputError: If it cannot be written.
-    """
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        try:
-            unfinished.write_text(text)
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-
-
-def cannot_write(path: Path, error: OSError) -> OutputError:
-    """Return the error for a place that cannot be written."""
-    return OutputError(
-        f"{path}: cannot be written: {error.strerror}. Free some space or choose another --out."
-    )
 
 
 def _planned_video(raw: Mapping[str, Any]) -> PlannedVideo:

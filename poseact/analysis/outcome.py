@@ -47,9 +47,12 @@ def video_row(video: PlannedVideo, receipts: Sequence[Receipt], run_id: str) -> 
     failed = next((receipt for receipt in receipts if receipt.error), None)
     is_whole = num_frames >= info.frames_expected and not decode_errors and failed is None
     status: Status = "ok" if is_whole else "partial" if num_frames else "failed"
+    lost_s = [r.first_lost_pts_s for r in receipts if r.first_lost_pts_s is not None]
+    end_s = max((r.last_good_pts_s for r in receipts if r.last_good_pts_s is not None), default=0.0)
     lost = (
         f"{info.uri}: {num_frames} of {info.frames_expected} frames could be analysed, "
-        f"{decode_errors} decode errors. The recording is damaged or cut off."
+        f"{decode_errors} decode errors, the first loss is at {min(lost_s, default=end_s):.3f} s. "
+        "The recording is damaged or cut off."
     )
     return {
         "video_id": info.video_id,

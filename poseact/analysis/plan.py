@@ -1,10 +1,15 @@
-"""From what the user named to units of work: find, probe and cut up recordings."""
+"""From what the user named to units of work: find, probe and cut up recordings.
+
+The parts that many workers do at once return a few bytes for each video, however long it is: what
+was planned stays in the work folder.
+"""
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from poseact.analysis.ledger import PlannedVideo
+from poseact.analysis.run import Run
 from poseact.errors import InputError, VideoError
 from poseact.video.chunks import plan_chunks
 from poseact.video.find import find_videos
@@ -34,16 +39,53 @@ class UnreadableVideo:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What there is to do."""
+    """What there is to do, in full."""
 
-    videos: tuple[PlannedVideo, ...]
+    videos: tuple[PlannedVideo, ...] = ()
     """Videos to analyse."""
 
-    unreadable: tuple[UnreadableVideo, ...]
+    unreadable: tuple[UnreadableVideo, ...] = ()
     """Files that cannot be analysed."""
 
-    done_ids: tuple[str, ...]
+    done_ids: tuple[str, ...] = ()
     """Videos that an earlier run finished."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A video whose plan is in the work folder: what the driver needs to know of it."""
+
+    video_id: str
+    uri: str
+    duration_s: float
+
+    num_frames: int
+    """Frames in its chunks."""
+
+    pending: tuple[int, ...]
+    """Chunks without a receipt, by their place in the plan."""
+
+    num_pending_frames: int
+    """Frames in those."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecordedPlan:
+    """What there is to do, as the driver knows it."""
+
+    videos: tuple[Planned, ...] = ()
+    unreadable: tuple[UnreadableVideo, ...] = ()
+    done_ids: tuple[str, ...] = ()
+
+    @staticmethod
+    def joined(parts: Iterable["RecordedPlan"]) -> "RecordedPlan":
+        """Join what several workers planned."""
+        parts = list(parts)
+        return RecordedPlan(
+            videos=tuple(video for part in parts for video in part.videos),
+            unreadable=tuple(video for part in parts for video in part.unreadable),
+            done_ids=tuple(video_id for part in parts for video_id in part.done_ids),
+        )
 
 
 def find_inputs(patterns: Sequence[str], limit: int | None = None) -> Inputs:
@@ -59,16 +101,25 @@ def find_inputs(patterns: Sequence[str], limit: int | None = None) -> Inputs:
     Raises:
         InputError: If no pattern stands for any file.
     """
-    uris: set[str] = set()
-    missing: list[str] = []
-    for pattern in patterns:
-        try:
-            uris.update(find_videos([pattern]))
-        except InputError as error:
-            missing.append(str(error))
+    return join_inputs(map(find_pattern, patterns), limit)
+
+
+def find_pattern(pattern: str) -> Inputs:
+    """List the files that one pattern stands for; none at all is a message, not an error."""
+    try:
+        return Inputs(uris=tuple(find_videos([pattern])), missing=())
+    except InputError as error:
+        return Inputs(uris=(), missing=(str(error),))
+
+
+def join_inputs(found: Iterable[Inputs], limit: int | None = None) -> Inputs:
+    """Join what several patterns stand for, as ``find_inputs`` does for all."""
+    found = list(found)
+    uris = {uri for inputs in found for uri in inputs.uris}
+    missing = tuple(message for inputs in found for message in inputs.missing)
     if not uris:
         raise InputError(" ".join(missing))
-    return Inputs(uris=tuple(sorted(uris)[:limit]), missing=tuple(missing))
+    return Inputs(uris=tuple(sorted(uris)[:limit]), missing=missing)
 
 
 def make_plan(
@@ -76,7 +127,7 @@ def make_plan(
     *,
     chunk_bytes: int,
     done_ids: Container[str] = (),
-    recorded: Callable[[str], PlannedVideo | None] = lambda _: None,
+    planned: Callable[[str, str], PlannedVideo] | None = None,
 ) -> Plan:
     """Probe files and cut them into chunks.
 
@@ -84,8 +135,7 @@ def make_plan(
         uris: Absolute paths.
         chunk_bytes: Decoded pixels of a chunk, where its video allows it.
         done_ids: Videos that need nothing more.
-        recorded: Returns the plan that an interrupted run made for a video id; its chunks are
-            kept, since some of them may be done.
+        planned: Plans a video, given its uri and id; in place of probing it.
 
     Returns:
         The plan; a file that cannot be read is part of it.
@@ -98,11 +148,81 @@ def make_plan(
             video_id = video_id_of(uri)
             if video_id in done_ids:
                 done.append(video_id)
+            elif planned:
+                videos.append(planned(uri, video_id))
             else:
-                videos.append(recorded(video_id) or _planned(uri, chunk_bytes))
+                videos.append(_planned(uri, chunk_bytes))
         except VideoError as error:
             unreadable.append(_unreadable(uri, error))
     return Plan(videos=tuple(videos), unreadable=tuple(unreadable), done_ids=tuple(done))
+
+
+def record_plan(
+    uris: Sequence[str],
+    run: Run,
+    *,
+    chunk_bytes: int,
+    done_ids: Container[str] = (),
+    read_timeout_s: float,
+) -> RecordedPlan:
+    """Plan some of a run's files and write the plan down.
+
+    A video that an interrupted run planned keeps its chunks, since some of them may be done. One on
+    which probing crashes or hangs is set aside after three tries, like a chunk.
+
+    Args:
+        uris: Absolute paths.
+        run: The run.
+        chunk_bytes: Decoded pixels of a chunk, where its video allows it.
+        done_ids: Videos that need nothing more.
+        read_timeout_s: Seconds that reading a packet may take.
+
+    Returns:
+        What is written down, and what cannot be planned.
+
+    Raises:
+        OutputError: If the work folder cannot be written.
+    """
+    work = run.work
+
+    def planned(uri: str, video_id: str) -> PlannedVideo:
+        if video := work.load_plan(video_id):
+            return video
+        with work.attempts.start(video_id, "probing", read_timeout_s) as attempt:
+            if attempt.poison:
+                raise _PoisonError(attempt.poison.error_kind, f"{uri}: {attempt.poison.error}")
+            video = _planned(uri, chunk_bytes)
+        work.save_plan(video)
+        return video
+
+    parts = []
+    for uri in uris:  # one after the other: the plan of a day's recording takes megabytes
+        plan = make_plan([uri], chunk_bytes=chunk_bytes, done_ids=done_ids, planned=planned)
+        videos = tuple(_pending(video, work.done_ids(video.info.video_id)) for video in plan.videos)
+        parts.append(
+            RecordedPlan(videos=videos, unreadable=plan.unreadable, done_ids=plan.done_ids)
+        )
+    return RecordedPlan.joined(parts)
+
+
+class _PoisonError(VideoError):
+    """A file on which probing crashed, hung or was killed time and again."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def _pending(video: PlannedVideo, done_chunks: Container[str]) -> Planned:
+    pending = [p for p, chunk in enumerate(video.chunks) if chunk.chunk_id not in done_chunks]
+    return Planned(
+        video_id=video.info.video_id,
+        uri=video.info.uri,
+        duration_s=video.info.duration_s,
+        num_frames=sum(chunk.num_frames for chunk in video.chunks),
+        pending=tuple(pending),
+        num_pending_frames=sum(video.chunks[place].num_frames for place in pending),
+    )
 
 
 def _planned(uri: str, chunk_bytes: int) -> PlannedVideo:
@@ -114,7 +234,6 @@ def _unreadable(uri: str, error: VideoError) -> UnreadableVideo:
     try:
         video_id = video_id_of(uri)
     except VideoError:  # there is no file whose size and time could be hashed
-        video_id = hashlib.sha256(uri.encode()).hexdigest()[:16]
-    return UnreadableVideo(
-        uri=uri, video_id=video_id, error_kind=type(error).__name__, error=str(error)
-    )
+        video_id = hashlib.sha256(uri.encode(errors="surrogateescape")).hexdigest()[:16]
+    kind = error.kind if isinstance(error, _PoisonError) else type(error).__name__
+    return UnreadableVideo(uri=uri, video_id=video_id, error_kind=kind, error=str(error))

@@ -11,10 +11,9 @@ from tqdm import tqdm
 
 from poseact.analysis.ledger import Receipt
 from poseact.analysis.outcome import VideoOutcome
-from poseact.analysis.plan import Plan
+from poseact.analysis.plan import Plan, Planned
 from poseact.analysis.run import Run
 from poseact.timeline.segments import SegmentRules
-from poseact.video.chunks import Chunk
 
 LOG_EVERY_S = 10.0
 """Time between two lines of progress where there is no terminal."""
@@ -54,12 +53,12 @@ class Progress:
         )
 
     @staticmethod
-    def of(pending: Sequence[Chunk], plan: Plan) -> "Progress":
+    def of(videos: Sequence[Planned]) -> "Progress":
         """Start the progress of the chunks still to do, on standard error."""
-        num_frames = sum(chunk.num_frames for chunk in pending)
-        all_frames = sum(chunk.num_frames for video in plan.videos for chunk in video.chunks)
-        all_s = sum(video.info.duration_s for video in plan.videos)
-        return Progress(num_frames=num_frames, video_s=all_s * num_frames / all_frames)
+        num_frames = sum(video.num_pending_frames for video in videos)
+        all_frames = sum(video.num_frames for video in videos)
+        all_s = sum(video.duration_s for video in videos)
+        return Progress(num_frames=num_frames, video_s=all_s * num_frames / max(all_frames, 1))
 
     def advance(self, num_frames: int) -> None:
         """Count frames as done, and say so when it is time."""

@@ -27,9 +27,15 @@ CHUNK_COPIES_WATCHING = 3
 FRAME_PX = (640, 360)
 """Width and height of the frame on which the search for people is timed."""
 
-CPUS_PER_WORKER = 0.5
+CPUS_PER_WORKER = 0.4
 """CPUs that a worker of either stage claims: one mostly waits for the other, and on a node of one
-CPU neither may keep the other from starting."""
+CPU neither may keep the other, or a task, from starting."""
+
+CPUS_PER_TASK = 0.2
+"""CPUs that a task claims which plans or finalizes."""
+
+WATCHERS_PER_FINALIZER = 4
+"""Finalizing a video takes far less than watching it."""
 
 DECODERS_PER_CPU = 1 / 3
 """Decoding a frame takes about a third of the time that its pose takes on a CPU."""
@@ -42,6 +48,11 @@ class Pools:
     num_decoders: int
     num_watchers: int
     gpus_per_watcher: int
+
+    @property
+    def num_finalizers(self) -> int:
+        """Videos that are finalized at once."""
+        return max(1, self.num_watchers // WATCHERS_PER_FINALIZER)
 
 
 def pools_for(num_cpus: float, num_gpus: float, num_chunks: int) -> Pools:
@@ -73,7 +84,7 @@ def peak_memory_bytes(pools: Pools, chunk_bytes: int) -> int:
     """Estimate the memory of a run; how long its videos are does not matter."""
     chunks = CHUNK_COPIES_DECODING * pools.num_decoders + CHUNK_COPIES_WATCHING * pools.num_watchers
     # the driver and Ray's own processes take about as much as two workers
-    processes = pools.num_decoders + pools.num_watchers + 2
+    processes = pools.num_decoders + pools.num_watchers + pools.num_finalizers + 2
     return chunks * chunk_bytes + processes * PROCESS_BYTES
 
 

@@ -8,20 +8,25 @@ import dataclasses
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from poseact import __version__
 from poseact.analysis.config import AnalyzeConfig
-from poseact.analysis.ledger import Work, write_text
-from poseact.errors import ConfigError, InputError
+from poseact.analysis.ledger import Work
+from poseact.errors import ConfigError, InputError, OutputError
+from poseact.storage import AnyPath, remove_tree, to_path, write_text
 from poseact.timeline.segments import SegmentRules
 
 RUN_FILE = "run.json"
+WORK = "work"
 
 _KEYS = {"run_id", "decisive", "actions", "config"}
+_EARLIER = "earlier"
+"""Settings of the runs whose results ``--overwrite`` replaced, in part or all, by run id."""
+
 _RESCORE = "rescore"
 _UNFINISHED = "unfinished"
 _NO_DETECTOR = "none"
@@ -31,7 +36,7 @@ _NO_DETECTOR = "none"
 class Run:
     """One run: where its results go, and what all their rows have in common."""
 
-    out: Path
+    out: AnyPath
     """Folder of the results, absolute."""
 
     run_id: str
@@ -53,7 +58,21 @@ class Run:
     @property
     def work(self) -> Work:
         """The folder of what is planned, tried and done."""
-        return Work(self.out / "work")
+        return Work(self.out / WORK / self.config_hash)
+
+    def remove_work(self) -> None:
+        """Remove the work folder unless it still holds a video that is not finished."""
+        if not self.work.unfinished_ids():
+            remove_tree(self.out / WORK)
+
+    def require_current(self) -> None:
+        """Raise OutputError if the folder was given to another run meanwhile, or is gone."""
+        recorded = _recorded(self.out / RUN_FILE) or {}
+        if recorded.get("run_id") != self.run_id:
+            raise OutputError(
+                f"{self.out}: no longer holds run {self.run_id}. Was it removed, or overwritten "
+                "by another run? Give the same command again."
+            )
 
 
 def open_run(
@@ -77,24 +96,44 @@ def open_run(
         The run.
 
     Raises:
-        ConfigError: If the folder holds results of other settings or models.
+        ConfigError: If the folder holds results of other settings or models, and ``overwrite`` is
+            not set.
         OutputError: If the folder cannot be written.
     """
-    out = config.out
+    out = to_path(config.out)
     decisive = _decisive(config, detector_id, pose_id, action_id)
     recorded = _recorded(out / RUN_FILE)
-    if recorded:
-        _require_rescored(out, recorded)
-        _require_equal(out, recorded["decisive"], decisive)
+    if recorded is None:
+        recorded = _new_record(config, decisive, actions, earlier={})
     else:
-        recorded = _new_record(config, decisive, actions)
-    Work(out / "work").prepare()
+        _require_rescored(out, recorded)
+        if changes := _changes(recorded["decisive"], decisive):
+            if not config.overwrite:
+                raise _other_settings(out, changes)
+            remove_tree(out / WORK)
+            earlier = {**recorded.get(_EARLIER, {}), recorded["run_id"]: recorded["decisive"]}
+            recorded = _new_record(config, decisive, actions, earlier=earlier)
+    run = _run(out, recorded, config.rules)
+    run.work.prepare()
     _write(out, recorded)
-    return _run(out, recorded, config.rules)
+    return run
+
+
+def require_same_settings(run: Run, run_ids: Iterable[str]) -> None:
+    """Refuse to mix: raise ConfigError if an earlier run, of other settings, made results.
+
+    Args:
+        run: The run.
+        run_ids: Who made the results that are there of the videos that are asked for.
+    """
+    recorded = _recorded(run.out / RUN_FILE) or {}
+    for run_id in sorted(set(run_ids) - {run.run_id}):
+        earlier = recorded.get(_EARLIER, {}).get(run_id, {})
+        raise _other_settings(run.out, _changes(earlier, recorded.get("decisive", {})))
 
 
 def begin_rescore(
-    out: Path,
+    out: AnyPath,
     *,
     action_model: Path | None,
     action_id: str,
@@ -123,7 +162,7 @@ def begin_rescore(
         raise InputError(
             f"{out}: holds no run of poseact. Name the --out of a finished `poseact analyze`."
         )
-    if (out / "work").exists():
+    if (out / WORK).exists():
         raise InputError(
             f"{out}: the run is not finished. The same `poseact analyze` again goes on with it; "
             "rescore after that."
@@ -153,7 +192,7 @@ def end_rescore(run: Run) -> None:
     _write(run.out, recorded)
 
 
-def _run(out: Path, recorded: Mapping[str, Any], rules: SegmentRules) -> Run:
+def _run(out: AnyPath, recorded: Mapping[str, Any], rules: SegmentRules) -> Run:
     decisive = recorded["decisive"]
     models = [decisive[name] for name in ("detector", "pose-model", "action-model")]
     return Run(
@@ -201,7 +240,10 @@ def _hash(decisive: Mapping[str, Any]) -> str:
 
 
 def _new_record(
-    config: AnalyzeConfig, decisive: Mapping[str, Any], actions: tuple[str, ...]
+    config: AnalyzeConfig,
+    decisive: Mapping[str, Any],
+    actions: tuple[str, ...],
+    earlier: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     return {
         "run_id": f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}",
@@ -210,26 +252,29 @@ def _new_record(
         "decisive": decisive,
         "actions": actions,
         "config": dataclasses.asdict(config),
+        _EARLIER: earlier,
     }
 
 
-def _write(out: Path, record: Mapping[str, Any]) -> None:
+def _write(out: AnyPath, record: Mapping[str, Any]) -> None:
     write_text(out / RUN_FILE, json.dumps(record, indent=2, default=str) + "\n")
 
 
-def _recorded(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
+def _recorded(path: AnyPath) -> dict[str, Any] | None:
     try:
         recorded: Any = json.loads(path.read_text())
-    except ValueError as error:
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is not JSON ({error}). Choose another --out.") from error
     if not isinstance(recorded, dict) or not recorded.keys() >= _KEYS:
         raise ConfigError(f"{path}: was not written by `poseact analyze`. Choose another --out.")
     return recorded
 
 
-def _require_rescored(out: Path, recorded: Mapping[str, Any]) -> None:
+def _require_rescored(out: AnyPath, recorded: Mapping[str, Any]) -> None:
     if recorded.get(_RESCORE) == _UNFINISHED:
         raise ConfigError(
             f"{out}: a rescore with {recorded['decisive']['action-model']} did not come to its "
@@ -237,15 +282,18 @@ def _require_rescored(out: Path, recorded: Mapping[str, Any]) -> None:
         )
 
 
-def _require_equal(out: Path, recorded: Mapping[str, Any], decisive: Mapping[str, Any]) -> None:
-    names = sorted(recorded.keys() | decisive.keys())
-    changes = [
+def _changes(recorded: Mapping[str, Any], decisive: Mapping[str, Any]) -> str:
+    """Say in what settings differ; nothing if they do not."""
+    return "; ".join(
         f"{name} was {recorded.get(name)}, is {decisive.get(name)}"
-        for name in names
+        for name in sorted(recorded.keys() | decisive.keys())
         if recorded.get(name) != decisive.get(name)
-    ]
-    if changes:
-        raise ConfigError(
-            f"{out}: holds results of other settings ({'; '.join(changes)}). Give those settings, "
-            "or choose another --out; action model and rules can be changed by `poseact rescore`."
-        )
+    )
+
+
+def _other_settings(out: AnyPath, changes: str) -> ConfigError:
+    return ConfigError(
+        f"{out}: holds results of other settings ({changes}). Give those settings, choose another "
+        "--out, or analyze these videos anew by --overwrite; action model and rules can be changed "
+        "by `poseact rescore`."
+    )

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -135,6 +135,17 @@ def partition_folder(
         raise ValueError(f"camera_id must match {CAMERA_ID.pattern}, got {camera_id!r}")
     date = start_utc.astimezone(UTC).date().isoformat() if start_utc else UNKNOWN_DATE
     return Path(out) / table / f"camera_id={camera_id}" / f"date={date}"
+
+
+def read_video_row(out: AnyPath, video_id: str) -> dict[str, Any] | None:
+    """Read the ``videos`` row of one input file, null as None; None if it has none yet."""
+    path = out / "videos" / f"{video_id}.parquet"
+    try:
+        table = pq.read_table(pa.BufferReader(path.read_bytes()))
+    except (FileNotFoundError, pa.ArrowInvalid):  # damaged is as good as absent: written anew
+        return None
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows[0] if len(rows) == 1 else None
 
 
 def write_table(path: AnyPath, table: pa.Table) -> AnyPath:

@@ -14,6 +14,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from poseact.errors import VideoError
+from poseact.video.watchdog import alive
 
 if TYPE_CHECKING:
     VideoPacket: TypeAlias = Packet[VideoStream]
@@ -66,7 +67,9 @@ def stream_time_base(stream: VideoStream) -> Fraction:
 def readable(packets: Iterator[VideoPacket]) -> Iterator[VideoPacket]:
     """Yield packets up to the point where the container itself is broken."""
     try:
-        yield from packets
+        for packet in packets:
+            alive()
+            yield packet
     except av.FFmpegError:
         return
 

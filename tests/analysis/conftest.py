@@ -11,7 +11,7 @@ from poseact.analysis.config import AnalyzeConfig
 from poseact.analysis.finalize import finalize
 from poseact.analysis.plan import make_plan
 from poseact.analysis.run import open_run
-from poseact.analysis.stages import Watch, chunk_row, decode
+from poseact.analysis.stages import Decode, Watch, chunk_row
 from poseact.models.action import FrameShape, load_action
 from poseact.models.bundle import write_bundle
 from poseact.models.detector import DetectorNet, DetectorShape
@@ -108,25 +108,49 @@ def make_config(models, tmp_path):
 
 
 @pytest.fixture
-def analyze_here():
-    """Analyze as the workers do, but in this process and without Ray."""
+def open_run_of():
+    """Start the run of some settings, or take it up."""
 
-    def analyze(config):
+    def open_(config):
         pose, action = load_pose(config.pose_model, "cpu"), load_action(config.action_model)
-        run = open_run(
+        return open_run(
             config,
             detector_id=None,
             pose_id=pose.model_id,
             action_id=action.model_id,
             actions=action.classes,
         )
-        watch = Watch(load_models=lambda: (None, pose), work=run.work, config=config)
+
+    return open_
+
+
+@pytest.fixture
+def watch_here():
+    """Decode and watch chunks as the workers do, but in this process and without Ray."""
+
+    def watch(config, run, video, places=None):
+        run.work.save_plan(video)
+        decode = Decode(work=run.work, frame_timeout_s=config.frame_timeout_s)
+        models = None, load_pose(config.pose_model, "cpu")
+        watch = Watch(load_models=lambda: models, work=run.work, config=config)
+        for place in range(len(video.chunks)) if places is None else places:
+            row = chunk_row(video.info.video_id, place)
+            watch(decode({name: np.array([value]) for name, value in row.items()}))
+
+    return watch
+
+
+@pytest.fixture
+def analyze_here(open_run_of, watch_here):
+    """Analyze as the workers do, but in this process and without Ray."""
+
+    def analyze(config):
+        run = open_run_of(config)
+        action = load_action(config.action_model)
         for video in make_plan(config.videos, chunk_bytes=1024**2).videos:
-            for chunk in video.chunks:
-                row = {name: np.array([value]) for name, value in chunk_row(chunk).items()}
-                watch(decode(row, work=run.work))
-            finalize(video, run, action)
-        run.work.remove_if_done()
+            watch_here(config, run, video)
+            finalize(video.info.video_id, run, action)
+        run.remove_work()
         return run
 
     return analyze

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pandas as pd
@@ -112,11 +113,14 @@ def finalize_rows(uri, tmp_path):
         video = dataclasses.replace(
             video, info=dataclasses.replace(video.info, **(info_changes or {}))
         )
+        run.work.save_plan(video)
+        record = {"run_id": "run", "decisive": {}, "actions": ACTIONS, "config": {}}
+        (run.out / "run.json").write_text(json.dumps(record))
         for chunk in video.chunks:
             first = chunk.first_frame_index
             mine = [row for row in rows if first <= row[0] < first + chunk.num_frames]
             if mine:
-                run.work.write_part(chunk.chunk_id, people_of(mine).to_table())
+                run.work.write_part(chunk.video_id, chunk.chunk_id, people_of(mine).to_table())
             receipt = Receipt(
                 chunk_id=chunk.chunk_id,
                 video_id=chunk.video_id,
@@ -129,7 +133,7 @@ def finalize_rows(uri, tmp_path):
                 **((receipt_changes or {}).get(first, {})),
             )
             run.work.save_receipt(receipt)
-        return run.out, finalize(video, run, RaisedHands())
+        return run.out, finalize(video.info.video_id, run, RaisedHands())
 
     return run_over
 

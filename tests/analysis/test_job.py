@@ -6,11 +6,7 @@ import pytest
 
 from poseact.analysis.job import analyze
 from poseact.analysis.plan import make_plan
-from poseact.analysis.run import open_run
-from poseact.analysis.stages import Watch, chunk_row, decode
 from poseact.errors import BundleError, ConfigError, InputError, OutputError
-from poseact.models.action import load_action
-from poseact.models.runtime import load_pose
 from poseact.timeline.tables import read_segments, read_timeline, read_videos
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]  # two busy cores start workers slowly
@@ -24,23 +20,6 @@ def table_bytes(out):
         for table in ("timeline", "segments")
         for path in sorted((out / table).rglob("*.parquet"))
     }
-
-
-def watch_chunks(config, chunks):
-    """Do what the workers do, in this process."""
-    pose, action = load_pose(config.pose_model, "cpu"), load_action(config.action_model)
-    run = open_run(
-        config,
-        detector_id=None,
-        pose_id=pose.model_id,
-        action_id=action.model_id,
-        actions=action.classes,
-    )
-    watch = Watch(load_models=lambda: (None, pose), work=run.work, config=config)
-    for chunk in chunks:
-        row = {name: np.array([value]) for name, value in chunk_row(chunk).items()}
-        watch(decode(row, work=run.work))
-    return run
 
 
 @pytest.mark.parametrize("with_detector", [True, False], ids=["detector", "whole frames"])
@@ -95,16 +74,20 @@ def test_bad_files_are_told_of_and_good_ones_finished(
     assert "zero.mp4" in told_again.out
 
 
-def test_a_run_taken_up_again_does_only_what_is_pending(make_video, make_config, ray_cluster):
+def test_a_run_taken_up_again_does_only_what_is_pending(
+    make_video, make_config, open_run_of, watch_here, ray_cluster
+):
     path = make_video()
     config = make_config(path)
     [video] = make_plan([str(path)], chunk_bytes=CHUNK_BYTES).videos
-    run = watch_chunks(config, video.chunks[:3])
-    run.work.save_plan(video)
-    done = video.chunks[0].chunk_id
+    run = open_run_of(config)
+    watch_here(config, run, video, [0, 1, 2])
+    done = run.work.load_receipt(video.info.video_id, video.chunks[0].chunk_id)
     part = run.work.read_part(done)
     marked = np.full(len(part), 0.25, np.float32)  # as no model would have it
-    run.work.write_part(done, part.set_column(3, "detection_score", [marked]))
+    run.work.write_part(
+        done.video_id, done.chunk_id, part.set_column(3, "detection_score", [marked])
+    )
 
     assert analyze(config) == 0
 
@@ -115,13 +98,12 @@ def test_a_run_taken_up_again_does_only_what_is_pending(make_video, make_config,
 
 
 def test_a_run_that_ended_before_its_last_tables_only_writes_these(
-    make_video, make_config, ray_cluster, capsys
+    make_video, make_config, open_run_of, watch_here, ray_cluster, capsys
 ):
     path = make_video(num_frames=10)
     config = make_config(path)
     [video] = make_plan([str(path)], chunk_bytes=CHUNK_BYTES).videos
-    run = watch_chunks(config, video.chunks)
-    run.work.save_plan(video)
+    watch_here(config, open_run_of(config), video)
 
     assert analyze(config) == 0
     assert len(read_timeline(config.out)) == 10
@@ -195,13 +177,14 @@ def test_what_is_wrong_is_found_before_any_work(make_video, make_config, models,
 
 @pytest.mark.parametrize("blocked", ["a part", "a table"])
 def test_a_result_that_cannot_be_written_is_one_clear_line(
-    blocked, make_video, make_config, ray_cluster
+    blocked, make_video, make_config, open_run_of, ray_cluster
 ):
     path = make_video(num_frames=10)
     config = make_config(path)
     if blocked == "a part":
         chunk = make_plan([str(path)], chunk_bytes=CHUNK_BYTES).videos[0].chunks[0]
-        (config.out / "work" / "parts" / f"{chunk.chunk_id}.parquet").mkdir(parents=True)
+        parts = open_run_of(config).work.root / "parts"
+        (parts / chunk.video_id / f"{chunk.chunk_id}.parquet").mkdir(parents=True)
     else:
         config.out.mkdir()
         (config.out / "timeline").write_text("")

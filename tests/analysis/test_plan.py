@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from poseact.analysis.plan import find_inputs, make_plan
+from poseact.analysis.plan import find_inputs, make_plan, record_plan
 from poseact.errors import InputError
 
 MIB = 1024**2
@@ -56,14 +56,17 @@ def test_a_finished_video_is_not_planned_again(make_video):
     assert plan.videos == ()
 
 
-def test_an_interrupted_run_keeps_its_chunks(make_video):
+def test_an_interrupted_run_keeps_its_chunks(make_video, make_config, open_run_of):
     uri = str(make_video())
     [earlier] = make_plan([uri], chunk_bytes=MIB).videos
 
-    [video] = make_plan([uri], chunk_bytes=100 * MIB, recorded=lambda _: earlier).videos
+    run = open_run_of(make_config(uri))
+    run.work.save_plan(earlier)
+    [video] = record_plan([uri], run, chunk_bytes=100 * MIB, read_timeout_s=30).videos
 
-    assert len(video.chunks) > 1
-    assert video == earlier
+    assert len(earlier.chunks) > 1
+    assert video.pending == tuple(range(len(earlier.chunks)))
+    assert video.num_frames == video.num_pending_frames == 40
 
 
 def test_a_changed_file_is_another_video(make_video):

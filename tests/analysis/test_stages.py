@@ -2,11 +2,12 @@ import av
 import numpy as np
 import pytest
 
+from poseact.analysis.attempts import MAX_KILLS
 from poseact.analysis.config import AnalyzeConfig
-from poseact.analysis.ledger import MAX_ATTEMPTS, Receipt, Work
+from poseact.analysis.ledger import Receipt, Work
 from poseact.analysis.people import People
 from poseact.analysis.plan import make_plan
-from poseact.analysis.stages import MIN_HEIGHT_PX, Watch, chunk_row, decode
+from poseact.analysis.stages import MIN_HEIGHT_PX, Decode, Watch, chunk_row
 from poseact.models.detection import Detections
 
 SIDE_PX = 64
@@ -82,8 +83,11 @@ def watch(make_watch):
     return make_watch()
 
 
-def batch_of(chunk):
-    return {name: np.array([value]) for name, value in chunk_row(chunk).items()}
+def decoded(work, video, place):
+    work.save_plan(video)
+    row = chunk_row(video.info.video_id, place)
+    batch = {name: np.array([value]) for name, value in row.items()}
+    return Decode(work=work, frame_timeout_s=30)(batch)
 
 
 def frames_batch(frames_THWC):
@@ -103,8 +107,8 @@ def receipt_in(batch):
     return Receipt.from_json(str(batch["receipt"][0]))
 
 
-def people_in(work, chunk_id):
-    return People.from_tables([work.read_part(chunk_id)])
+def people_in(work):
+    return People.from_tables([work.read_part(work.load_receipt("v", "v-0"))])
 
 
 def test_chunks_together_have_every_frame_at_its_time(make_video, work):
@@ -113,7 +117,7 @@ def test_chunks_together_have_every_frame_at_its_time(make_video, work):
     with av.open(path) as container:
         times_s = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
 
-    batches = [decode(batch_of(chunk), work=work) for chunk in video.chunks]
+    batches = [decoded(work, video, place) for place in range(len(video.chunks))]
 
     assert len(batches) == 4
     assert np.concatenate([batch["frame_index"][0] for batch in batches]).tolist() == [*range(40)]
@@ -128,36 +132,38 @@ def test_a_chunk_that_cannot_be_decoded_says_why_and_has_no_part(make_video, wor
     [video] = make_plan([str(path)], chunk_bytes=2**20).videos
     path.unlink()
 
-    batch = decode(batch_of(video.chunks[0]), work=work)
+    batch = decoded(work, video, 0)
     done = receipt_in(watch(batch))
 
     assert batch["frames"].shape == (1, 0, 240, 320, 3)
     assert done.error_kind == "VideoError"
     assert str(path) in done.error
     assert done.num_frames == 0
-    assert work.load_receipt(done.chunk_id) == done
-    assert not list((work.root / "parts").iterdir())
+    assert work.load_receipt(done.video_id, done.chunk_id) == done
+    assert not list((work.root / "parts").rglob("*.parquet"))
 
 
 @pytest.mark.parametrize("stage", ["decode", "watch"])
 def test_a_chunk_that_kills_its_worker_is_set_aside(stage, make_video, work, watch):
     [video] = make_plan([str(make_video())], chunk_bytes=2**20).videos
     chunk = video.chunks[0]
-    for _ in range(MAX_ATTEMPTS):
-        work.count_attempt(chunk.chunk_id, stage)  # and then its worker was gone
+    for place in range(MAX_KILLS):  # left by one whose worker was gone
+        (work.attempts.root / f"{chunk.chunk_id}.{stage}.{place}").write_bytes(b"0.2".ljust(32))
 
-    done = receipt_in(watch(decode(batch_of(chunk), work=work)))
+    done = receipt_in(watch(decoded(work, video, 0)))
 
-    assert done.error_kind == "Quarantined"
+    assert done.error_kind == "Killed"
     assert stage in done.error
     assert chunk.uri in done.error
     assert done.num_frames == 0
+    assert done.last_good_pts_s == 0.2
+    assert not list(work.attempts.root.iterdir())
 
 
 def test_joints_are_in_frame_pixels_and_the_box_is_the_frame(work, watch):
     watch(frames_batch(np.full((3, 100, 200, 3), 255, np.uint8)))
 
-    people = people_in(work, "v-0")
+    people = people_in(work)
     # the middle of the crop, which the frame's middle row and column cross
     np.testing.assert_allclose(people.joints_NJ3[..., 0], 100, atol=1e-3)
     np.testing.assert_allclose(people.joints_NJ3[..., 1], 50, atol=1e-3)
@@ -171,7 +177,7 @@ def test_a_frame_without_confidence_keeps_a_row_with_nobody(work, watch):
 
     watch(frames_batch(frames_THWC))
 
-    people = people_in(work, "v-0")
+    people = people_in(work)
     assert people.is_person_N.tolist() == [True, False, True]
     assert people.frame_index_N.tolist() == [0, 1, 2]
     for values in (people.boxes_N4, people.joints_NJ3):
@@ -191,7 +197,7 @@ def white_people(num_frames, *columns, height=80, step=0):
 def test_everybody_found_has_joints_inside_the_own_box(work, make_watch, detector):
     make_watch(detector)(frames_batch(white_people(5, 20, 120)))
 
-    people = people_in(work, "v-0")
+    people = people_in(work)
     assert people.frame_index_N.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     assert people.boxes_N4[:2].tolist() == [[20, 10, 50, 90], [120, 10, 150, 90]]
     np.testing.assert_allclose(people.joints_NJ3[:2, :, 0], [[35] * 7, [135] * 7], atol=1e-3)
@@ -202,7 +208,7 @@ def test_people_are_looked_for_now_and_then_and_carried_between(work, make_watch
     make_watch(detector, detect_every_s=0.2)(frames_batch(white_people(6, 20, step=3)))
 
     assert detector.num_pictures == 4  # frames 0, 2, 4 and the last
-    assert people_in(work, "v-0").boxes_N4[:, 0].tolist() == [20, 23, 26, 29, 32, 35]
+    assert people_in(work).boxes_N4[:, 0].tolist() == [20, 23, 26, 29, 32, 35]
 
 
 def test_too_small_people_are_counted_and_not_looked_at(work, make_watch, detector):
@@ -211,7 +217,7 @@ def test_too_small_people_are_counted_and_not_looked_at(work, make_watch, detect
     receipt = receipt_in(make_watch(detector)(frames_batch(frames_THWC)))
 
     assert receipt.num_too_small == 4
-    assert not people_in(work, "v-0").is_person_N.any()
+    assert not people_in(work).is_person_N.any()
 
 
 def test_small_people_nobody_is_sure_of_are_not_counted(work, make_watch, detector):
@@ -225,4 +231,4 @@ def test_small_people_nobody_is_sure_of_are_not_counted(work, make_watch, detect
 def test_an_unsure_find_is_handed_on_for_finalize_to_decide(work, make_watch, detector):
     make_watch(detector, min_detection_score=0.9)(frames_batch(white_people(2, 20)))
 
-    assert people_in(work, "v-0").is_person_N.tolist() == [True, True]
+    assert people_in(work).is_person_N.tolist() == [True, True]

@@ -216,7 +216,7 @@ def write_run(out):
                 "run_id": run.run_id,
             },
         )
-    run.work.remove_if_done()
+    run.remove_work()
 
 
 @pytest.mark.parametrize("window_s", [None, 0.5], ids=["single poses", "motion"])
