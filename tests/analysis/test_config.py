@@ -30,6 +30,6 @@ def test_workers_get_absolute_paths(tmp_path, monkeypatch):
 
     config = AnalyzeConfig(videos=("a.mp4",), out=Path("out"), pose_model=Path("pose")).absolute()
 
-    assert config.out == tmp_path / "out"
+    assert config.out == str(tmp_path / "out")
     assert config.pose_model == tmp_path / "pose"
     assert config.action_model is None

@@ -54,8 +54,10 @@ class BrightThings:
 
 @pytest.fixture
 def work(tmp_path):
-    work = Work(tmp_path / "work")
+    work = Work(tmp_path / "out" / "work" / "hash")
     work.prepare()
+    for table in ("parts", "receipts"):
+        (work.root / table / "v").mkdir()
     return work
 
 
