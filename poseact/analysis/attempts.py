@@ -13,7 +13,7 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from poseact.storage import AnyPath, cannot_write, write_bytes
 from poseact.video.watchdog import died_of, watch
@@ -46,6 +46,10 @@ class Poison:
 
     last_good_pts_s: float | None
     """Presentation time that was reached, seconds; None if none was."""
+
+    def of_file(self, uri: str) -> dict[str, Any]:
+        """Return what a chunk's receipt says about it: fields and their values."""
+        return {**dataclasses.asdict(self), "error": f"{uri}: {self.error}"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +94,7 @@ class Attempts:
         Raises:
             OutputError: If the attempt cannot be written down.
         """
-        earlier = sorted(self.root.glob(f"{unit}.{stage}.*"))
+        earlier: list[AnyPath] = [*self.root.glob(f"{unit}.{stage}.*")]
         deaths = [death for path in earlier if (death := _death(path)) is not None]
         path = self.root / f"{unit}.{stage}.{uuid.uuid4().hex}"
         try:
@@ -110,8 +114,8 @@ class Attempts:
                 yield Attempt(None, None)
         finally:
             path.unlink(missing_ok=True)
-        for path in earlier:
-            path.unlink(missing_ok=True)
+        for died in earlier:
+            died.unlink(missing_ok=True)
 
     def forget_kills(self) -> None:
         """Forget who was killed: what ended an earlier run must not be held against its chunks."""

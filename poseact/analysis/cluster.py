@@ -21,6 +21,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from poseact.analysis.actions import ActionModel
 from poseact.analysis.config import AnalyzeConfig
+from poseact.analysis.decoding import Decode, chunk_row
 from poseact.analysis.finalize import finalize
 from poseact.analysis.ledger import Receipt
 from poseact.analysis.outcome import VideoOutcome
@@ -35,7 +36,7 @@ from poseact.analysis.plan import (
 )
 from poseact.analysis.resources import CPUS_PER_TASK, CPUS_PER_WORKER, Pools
 from poseact.analysis.run import Run
-from poseact.analysis.stages import Decode, Watch, chunk_row
+from poseact.analysis.stages import Watch
 from poseact.errors import ConfigError, OutputError, PoseactError
 from poseact.models.detection import Detector
 from poseact.models.looks import CropModel
@@ -63,8 +64,7 @@ def list_videos(patterns: Sequence[str], limit: int | None) -> Inputs:
 
 def plan_here(uris: Sequence[str], *, chunk_bytes: int) -> Plan:
     """Plan files on the cluster and write nothing down."""
-    plan = functools.partial(make_plan, chunk_bytes=chunk_bytes)
-    parts = list(_in_tasks(plan, _batches(uris)))
+    parts = list(_in_tasks(make_plan, _batches(uris), chunk_bytes=chunk_bytes))
     return Plan(
         videos=tuple(video for part in parts for video in part.videos),
         unreadable=tuple(video for part in parts for video in part.unreadable),
@@ -88,14 +88,15 @@ def plan_run(
     Raises:
         OutputError: If the work folder cannot be written.
     """
-    plan = functools.partial(
+    parts = _in_tasks(
         record_plan,
+        _batches(uris),
         run=run,
         chunk_bytes=config.chunk_bytes,
-        done_ids=done_ids,
+        done_ids=ray.put(done_ids),
         read_timeout_s=config.frame_timeout_s,
     )
-    return RecordedPlan.joined(_in_tasks(plan, _batches(uris)))
+    return RecordedPlan.joined(parts)
 
 
 def watch_chunks(
@@ -227,16 +228,18 @@ def _task(function: Callable[..., T]) -> Any:  # noqa: ANN401 - what Ray returns
     return ray.remote(function).options(num_cpus=CPUS_PER_TASK, max_retries=MAX_RETRIES)
 
 
-def _in_tasks(function: Callable[..., T], arguments: Sequence[object]) -> Iterator[T]:
+def _in_tasks(
+    function: Callable[..., T], arguments: Sequence[object], **settings: object
+) -> Iterator[T]:
     """Call a function once for each argument on the cluster; yield what it returns, in order."""
-    task = _task(function)
+    start = functools.partial(_task(function).remote, **settings)
     max_at_once = max(2, 2 * int(ray.cluster_resources().get("CPU", 1)))
     left = iter(arguments)
-    running = deque(task.remote(argument) for argument in itertools.islice(left, max_at_once))
+    running = deque(start(argument) for argument in itertools.islice(left, max_at_once))
     while running:
         with _own_errors():
             result = ray.get(running.popleft())
-        running.extend(task.remote(argument) for argument in itertools.islice(left, 1))
+        running.extend(start(argument) for argument in itertools.islice(left, 1))
         yield result
 
 

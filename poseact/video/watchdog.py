@@ -74,4 +74,4 @@ def died_of(note: bytes) -> str:
 
 def _restore() -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):  # no real standard error
-        faulthandler.enable(sys.__stderr__)
+        faulthandler.enable(sys.stderr)

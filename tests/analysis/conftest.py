@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from poseact.analysis.config import AnalyzeConfig
+from poseact.analysis.decoding import Decode, chunk_row
 from poseact.analysis.finalize import finalize
 from poseact.analysis.plan import make_plan
 from poseact.analysis.run import open_run
-from poseact.analysis.stages import Decode, Watch, chunk_row
+from poseact.analysis.stages import Watch
 from poseact.models.action import FrameShape, load_action
 from poseact.models.bundle import write_bundle
 from poseact.models.detector import DetectorNet, DetectorShape

@@ -4,10 +4,11 @@ import pytest
 
 from poseact.analysis.attempts import MAX_KILLS
 from poseact.analysis.config import AnalyzeConfig
+from poseact.analysis.decoding import Decode, chunk_row
 from poseact.analysis.ledger import Receipt, Work
 from poseact.analysis.people import People
 from poseact.analysis.plan import make_plan
-from poseact.analysis.stages import MIN_HEIGHT_PX, Decode, Watch, chunk_row
+from poseact.analysis.stages import MIN_HEIGHT_PX, Watch
 from poseact.models.detection import Detections
 
 SIDE_PX = 64
