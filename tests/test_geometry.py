@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
+import torch
+from torchvision.ops import nms
 
 from poseact.geometry import (
     OUTSIDE_GREY,
     invert,
     square_to_crop,
+    suppress_doubles,
     transform_points,
     upper_body_square,
     warp_crop,
@@ -60,3 +63,16 @@ def test_a_point_stays_where_the_map_says_at_any_scale(size_px):
     center = ((crop * columns).sum() / crop.sum(), (crop * rows).sum() / crop.sum())
     expected = transform_points(np.array([[32, 64]], np.float32), matrix)[0]
     assert center == pytest.approx(tuple(expected), abs=0.1)
+
+
+@pytest.mark.parametrize("num_boxes", [0, 1, 2, 300])
+def test_doubles_are_suppressed_as_by_torchvision(num_boxes):
+    random = np.random.default_rng(num_boxes)
+    corners = random.uniform(0, 60, (num_boxes, 2))
+    boxes = np.hstack([corners, corners + random.uniform(1, 40, (num_boxes, 2))])
+    boxes_N4, scores_N = boxes.astype(np.float32), random.random(num_boxes).astype(np.float32)
+
+    kept = suppress_doubles(boxes_N4, scores_N, 0.5)
+
+    expected = nms(torch.from_numpy(boxes_N4), torch.from_numpy(scores_N), 0.5)
+    assert kept.tolist() == expected.tolist()

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.optimize import linear_sum_assignment
-from torchvision.ops import nms
 
-from poseact.geometry import FloatArray, box_iou
+from poseact.geometry import FloatArray, box_iou, suppress_doubles
 from poseact.models.detection import Detections
 
 MAX_SPEED = 2.5
@@ -108,8 +106,7 @@ def believable(people: Detections, sure_score: float) -> Detections:
     """
     people = people.above(UNSURE_SHARE * sure_score)
     is_believed_N = people.scores_N >= sure_score
-    boxes, scores = torch.from_numpy(people.boxes_N4), torch.from_numpy(people.scores_N)
-    is_believed_N[nms(boxes, scores, DOUBLE_IOU).numpy()] = True
+    is_believed_N[suppress_doubles(people.boxes_N4, people.scores_N, DOUBLE_IOU)] = True
     return people.where(is_believed_N)
 
 

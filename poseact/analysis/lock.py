@@ -39,7 +39,7 @@ _SETTLE_S: Final = 1.0
 class _Owner:
     """Who holds a lock."""
 
-    token: str
+    holder_id: str
     host: str
     namespace: str
     pid: int
@@ -51,7 +51,7 @@ class _Owner:
     def me() -> "_Owner":
         now = _now()
         return _Owner(
-            token=uuid.uuid4().hex,
+            holder_id=uuid.uuid4().hex,
             host=socket.gethostname(),
             namespace=_namespace(),
             pid=os.getpid(),
@@ -88,7 +88,7 @@ class Lock:
     def require(self) -> None:
         """Raise OutputError if another run took the lock, or it is gone."""
         holder = _read(self._path)
-        if holder is None or holder.token != self._owner.token:
+        if holder is None or holder.holder_id != self._owner.holder_id:
             by = f"now held by {holder}" if holder else "gone"
             raise OutputError(
                 f"{self._path}: the lock of this run is {by}. Was the folder removed, or this "
@@ -157,8 +157,8 @@ def _created(path: AnyPath, me: _Owner) -> bool:
         write_text(path, _text(me))
         time.sleep(_SETTLE_S)
         holder = _read(path)
-        return holder is not None and holder.token == me.token
-    unfinished = path.with_name(f".{path.name}.{me.token}.tmp")
+        return holder is not None and holder.holder_id == me.holder_id
+    unfinished = path.with_name(f".{path.name}.{me.holder_id}.tmp")
     try:
         unfinished.write_text(_text(me))
         os.link(unfinished, path)  # unlike a rename, it fails if there is one
@@ -180,7 +180,7 @@ def _remove(path: AnyPath, holder: _Owner | None) -> None:
     except FileNotFoundError:
         return
     removed = _read(aside)
-    if removed is not None and (holder is None or removed.token != holder.token):
+    if removed is not None and (holder is None or removed.holder_id != holder.holder_id):
         with contextlib.suppress(FileExistsError):
             os.link(aside, path)
     aside.unlink()

@@ -9,8 +9,8 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import generalized_box_iou_loss, nms
 
+from poseact.geometry import suppress_doubles
 from poseact.models.backbone import Backbone, BackboneShape, conv
 
 STRIDE = 8
@@ -167,6 +167,8 @@ def _box_loss(found_B4HW: Tensor, boxes_BN4: Tensor, kernels_BNHW: Tensor) -> Te
     weight = weight_BHW[picture, row, column]
     per_person = torch.zeros(boxes_BN4.shape[:2], device=weight.device)
     per_person = per_person.index_put((picture, owner), weight, accumulate=True)
+    from torchvision.ops import generalized_box_iou_loss  # takes seconds to import
+
     loss = generalized_box_iou_loss(found_B4HW[picture, :, row, column], boxes_BN4[picture, owner])
     mean: Tensor = (loss * weight / per_person[picture, owner]).sum() / (per_person > 0).sum()
     return mean
@@ -191,5 +193,5 @@ def decode(outputs: tuple[Tensor, Tensor]) -> list[tuple[Tensor, Tensor]]:
 def _best(boxes_N4: Tensor, scores_N: Tensor) -> tuple[Tensor, Tensor]:
     scores, rows = scores_N.topk(min(MAX_PEOPLE, len(scores_N)))
     boxes = boxes_N4[rows]
-    kept = nms(boxes, scores, MAX_OVERLAP)
+    kept = suppress_doubles(boxes.cpu().numpy(), scores.cpu().numpy(), MAX_OVERLAP)
     return boxes[kept], scores[kept]

@@ -1,0 +1,145 @@
+"""Processes that really crash, hang and are killed in the middle of a stage."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from poseact.analysis.attempts import MAX_FAULTS, MAX_KILLS, Attempts
+
+TIMEOUT_S = 2.0
+
+DEATHS = {
+    "Crashed": "ctypes.string_at(0)",
+    "Hung": "ctypes.PyDLL(None).sleep(600)",  # holds the interpreter's lock
+    "Killed": "os.kill(os.getpid(), signal.SIGKILL)",
+}
+
+PROGRAM = """
+import ctypes, os, pathlib, signal, sys
+from poseact.analysis.attempts import Attempts
+
+with Attempts(pathlib.Path(sys.argv[1])).start("v-0", "decode", {timeout_s}) as attempt:
+    attempt.reached(1.0)
+    attempt.reached(2.5)
+    {death}
+"""
+
+
+@pytest.fixture
+def attempts(tmp_path):
+    (tmp_path / "attempts").mkdir()
+    return Attempts(tmp_path / "attempts")
+
+
+@pytest.fixture
+def die(attempts):
+    def die(kind):
+        program = PROGRAM.format(timeout_s=TIMEOUT_S, death=DEATHS[kind])
+        return subprocess.run(
+            [sys.executable, "-c", program, attempts.root], check=False
+        ).returncode
+
+    return die
+
+
+def poison_in(attempts, unit="v-0", stage="decode"):
+    with attempts.start(unit, stage) as attempt:
+        return attempt.poison
+
+
+@pytest.mark.parametrize("kind", ["Crashed", "Hung"])
+def test_a_stage_that_crashes_or_hangs_three_times_is_not_started_again(attempts, die, kind):
+    codes = [die(kind) for _ in range(MAX_FAULTS)]
+
+    poison = poison_in(attempts)
+
+    assert 0 not in codes
+    assert poison.error_kind == kind
+    assert poison.last_good_pts_s == 2.5
+    assert "3 times, last after 2.500 s" in poison.error
+    assert not list(attempts.root.iterdir())
+
+
+def test_two_crashes_are_forgiven_and_forgotten_when_the_third_start_ends_well(attempts, die):
+    for _ in range(MAX_FAULTS - 1):
+        die("Crashed")
+
+    with attempts.start("v-0", "decode") as attempt:
+        assert attempt.poison is None
+
+    assert not list(attempts.root.iterdir())
+
+
+def test_a_kill_comes_from_outside_and_counts_less(attempts, die):
+    assert die("Killed") == -signal.SIGKILL
+    [left] = attempts.root.iterdir()
+    for number in range(MAX_KILLS - 2):
+        (attempts.root / f"v-0.decode.{number}").write_bytes(left.read_bytes())
+
+    with pytest.raises(KeyboardInterrupt), attempts.start("v-0", "decode"):
+        raise KeyboardInterrupt  # ended, not died: what was before counts on
+    (attempts.root / "v-0.decode.last").write_bytes(left.read_bytes())
+    poison = poison_in(attempts)
+
+    assert poison.error_kind == "Killed"
+    assert poison.last_good_pts_s == 2.5
+
+
+def test_what_ended_an_earlier_run_is_not_held_against_its_chunks(attempts, die):
+    die("Killed")
+    die("Crashed")
+
+    attempts.forget_kills()
+
+    [left] = attempts.root.iterdir()
+    assert b"Fatal Python error" in left.read_bytes()
+
+
+def test_each_unit_and_stage_has_attempts_of_its_own(attempts):
+    for number in range(MAX_KILLS):
+        (attempts.root / f"v-0.decode.{number}").write_bytes(b"")
+
+    assert poison_in(attempts, "v-0", "watch") is None
+    assert poison_in(attempts, "v-01", "decode") is None
+    assert poison_in(attempts, "v", "decode") is None
+    assert poison_in(attempts, "v-0", "decode").error_kind == "Killed"
+
+
+def test_signs_of_life_keep_a_slow_stage_alive(attempts):
+    program = """
+import pathlib, sys, time
+from poseact.analysis.attempts import Attempts
+from poseact.video.watchdog import alive
+
+with Attempts(pathlib.Path(sys.argv[1])).start("v-0", "decode", 1.0):
+    for _ in range(30):
+        time.sleep(0.1)
+        alive()
+time.sleep(1.5)  # nobody watches any more
+"""
+    subprocess.run([sys.executable, "-c", program, attempts.root], check=True)
+
+    assert not list(attempts.root.iterdir())
+
+
+def test_a_hang_is_ended_in_time(die):
+    started = time.perf_counter()
+    die("Hung")
+
+    assert time.perf_counter() - started < 60 * TIMEOUT_S  # not ten minutes; start-up is slow
+
+
+def test_a_folder_that_is_gone_is_an_output_error(attempts):
+    os.rmdir(attempts.root)  # noqa: PTH106
+
+    with (
+        pytest.raises(Exception, match="cannot be written") as caught,
+        attempts.start("v-0", "decode"),
+    ):
+        pass
+
+    assert type(caught.value).__name__ == "OutputError"
