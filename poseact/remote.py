@@ -322,7 +322,7 @@ def _matches(parts: Sequence[str], patterns: Sequence[str]) -> bool:
 def _told(error: Exception, path: RemotePath) -> OSError:
     """Return the error of a place with the store's words in one line."""
     words = " ".join(str(getattr(error, "strerror", None) or error).split())
-    kinds = {FileNotFoundError: errno.ENOENT, FileExistsError: errno.EEXIST}
+    kinds: dict[type, int] = {FileNotFoundError: errno.ENOENT, FileExistsError: errno.EEXIST}
     number = getattr(error, "errno", None) or kinds.get(type(error), errno.EIO)
     if "ACCESS_DENIED" in words:
         number = errno.EACCES

@@ -140,15 +140,14 @@ def test_odd_names_come_back(folder, name):
     assert [str(path.relative_to(folder)) for path in folder.rglob("*")] == ["a1", "a1/a1"]
 
 
-@pytest.mark.parametrize("name", ODD)
-def test_large_content_comes_back_under_odd_names(s3_place, name):
+def test_large_content_comes_back_under_odd_names(s3_place):
     content = os.urandom(11 * MIB)
-    place = s3_place / name / name
+    name = " ".join(ODD)
 
-    place.write_bytes(content)
+    (s3_place / name / name).write_bytes(content)
 
-    assert place.read_bytes() == content
-    assert list(place.parent.iterdir()) == [place]
+    assert (s3_place / name / name).read_bytes() == content
+    assert list(s3_place.rglob("*")) == [s3_place / name, s3_place / name / name]
 
 
 def test_an_open_file_fetches_what_is_read(s3, s3_place):
@@ -273,7 +272,7 @@ def test_a_refused_write_changes_nothing(s3, s3_place, size, refused):
 def test_a_file_cannot_be_written_into_a_file(scheme, tmp_path):
     place = made(RemotePath.from_uri(f"{scheme}://{tmp_path}/a"))
 
-    with pytest.raises(OSError, match="b.txt"):
+    with pytest.raises(OSError, match=r"b\.txt"):
         (place / "b.txt").write_bytes(b"1")
 
     assert list(place.parent.rglob("*")) == [place]

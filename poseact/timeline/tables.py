@@ -226,13 +226,13 @@ def stream_timeline(
     """
     folder = to_path(out) / "timeline"
     with _told(folder):
-        path = next(iter(folder.rglob(f"{video_id}.parquet")), None)
-    if path is None:
+        paths: list[AnyPath] = [*folder.rglob(f"{video_id}.parquet")]
+    if not paths:
         raise InputError(
             f"{out}: has no timeline of video {video_id}. Was it removed? Analyze the video again."
         )
     # with a buffer it reads page by page: else a whole column of up to a million rows at once
-    with _open_parquet(path, buffer_size=_STREAM_BYTES) as file:
+    with _open_parquet(paths[0], buffer_size=_STREAM_BYTES) as file:
         yield from file.iter_batches(_STREAM_ROWS, columns=list(columns))
 
 
@@ -378,26 +378,40 @@ def _check_files(dataset: ds.Dataset, where: ds.Expression, folder: AnyPath) -> 
     expected = dataset.schema.metadata
     for fragment in dataset.get_fragments(filter=where):
         found = fragment.physical_schema.metadata or {}
-        _check_version(fragment.path, found)
+        path = _of_fragment(fragment.path, folder)
+        _check_version(path, found)
         if found.get(b"actions") != expected.get(b"actions"):
             raise InputError(
-                f"{fragment.path}: knows other actions than {dataset.files[0]}. "
+                f"{path}: knows other actions than {_of_fragment(dataset.files[0], folder)}. "
                 "Analyze all videos of one --out with the same action model; a `poseact rescore` "
                 "that was interrupted goes on when it is given again."
             )
 
 
+def _of_fragment(name: str, folder: AnyPath) -> AnyPath:
+    """Return the place of a file of a data set, which pyarrow names without its scheme."""
+    if isinstance(folder, RemotePath):
+        return folder / name.removeprefix(folder.path_in_store)
+    return to_path(name)
+
+
 @contextmanager
 def _open_parquet(path: AnyPath, buffer_size: int = 0) -> Iterator[pq.ParquetFile]:
+    ask = "Is the store reachable? If so, remove" if isinstance(path, RemotePath) else "Remove"
     try:
-        with pq.ParquetFile(path, buffer_size=buffer_size) as file:
+        with pq.ParquetFile(
+            path.path_in_store if isinstance(path, RemotePath) else path,
+            filesystem=path.filesystem if isinstance(path, RemotePath) else None,
+            buffer_size=buffer_size,
+        ) as file:
             _check_version(path, file.schema_arrow.metadata or {})
             yield file
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: {error}. Remove that file and analyze again.") from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: {reason}. {ask} that file and analyze again.") from error
 
 
-def _check_version(path: str | AnyPath, metadata: Mapping[bytes, bytes]) -> None:
+def _check_version(path: AnyPath, metadata: Mapping[bytes, bytes]) -> None:
     version = metadata.get(b"schema_version", b"none").decode()
     if version != SCHEMA_VERSION:
         raise InputError(
