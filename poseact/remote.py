@@ -202,7 +202,12 @@ class RemotePath:
         return len(content)
 
     def unlink(self, *, missing_ok: bool = False) -> None:
-        """Remove the file; FileNotFoundError if there is none, unless that is fine."""
+        """Remove the file; FileNotFoundError if there is none, unless that is fine.
+
+        In S3 it takes three requests, since pyarrow looks first and leaves an empty object in the
+        place of the folder, which is there even when it was the last file. ``remove_tree`` of a
+        whole folder is cheaper and leaves nothing of it.
+        """
         with self._errors():
             try:
                 self._store.remove_file(self.path_in_store)

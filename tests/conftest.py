@@ -125,7 +125,10 @@ class S3:
 
     def _ask(self, url: str, method: str = "GET", content: bytes | None = None) -> str:
         request = urllib.request.Request(  # noqa: S310 - our own server
-            os.environ["AWS_ENDPOINT_URL"] + url, content, method=method
+            os.environ["AWS_ENDPOINT_URL"] + url,
+            content,
+            {"Content-Type": "application/octet-stream"},
+            method=method,
         )
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - the same
             return str(answer.read().decode())

@@ -306,3 +306,15 @@ def test_a_denial_without_credentials_names_them(s3, s3_place, monkeypatch):
 
     with s3.refusing("."), pytest.raises(PermissionError, match="AWS_ACCESS_KEY_ID"):
         (s3_place / "a").write_bytes(b"1")
+
+
+@pytest.mark.ray
+def test_workers_reach_the_same_places(ray_cluster, s3_place):
+    import ray
+
+    @ray.remote(num_cpus=1)
+    def write(place):
+        return place.write_bytes(b"by a worker")
+
+    assert ray.get(write.remote(s3_place / "a")) == 11
+    assert (s3_place / "a").read_bytes() == b"by a worker"

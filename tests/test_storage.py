@@ -1,4 +1,6 @@
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,16 @@ def test_an_error_is_one_line(error):
         "s3://b/a: cannot be written: two lines. Is the store reachable"
     )
     assert isinstance(cannot_read(Path("/a"), error), InputError)
+
+
+def test_naming_a_place_does_not_wait_for_pyarrow():
+    code = (
+        "import sys, poseact.storage; poseact.storage.to_path('s3://bucket/a') / 'b';"
+        "print({'pyarrow', 'fsspec'} & set(sys.modules))"
+    )
+
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert result.stdout == "set()\n"

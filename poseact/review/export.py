@@ -76,7 +76,7 @@ def choose_videos(out: OutFolder, names: Sequence[str]) -> list[VideoRow]:
         )
     if not rows:
         raise InputError(f"{out}: the run has no recording. Analyze some into it.")
-    known = {name for row in rows for name in _names(row)}
+    known = {name for row in rows for name in names_of(row)}
     for name in names:
         if not known & {name, absolute_path(name)}:
             raise ConfigError(
@@ -84,7 +84,7 @@ def choose_videos(out: OutFolder, names: Sequence[str]) -> list[VideoRow]:
                 f"poseact.read_videos({str(out)!r}) lists them."
             )
     wanted = {*names, *map(absolute_path, names)}
-    return [row for row in rows if not names or wanted & _names(row)]
+    return [row for row in rows if not names or wanted & names_of(row)]
 
 
 def _is_unfinished(out: OutFolder) -> bool:
@@ -95,7 +95,8 @@ def _is_unfinished(out: OutFolder) -> bool:
         raise cannot_read(work, error) from error
 
 
-def _names(row: VideoRow) -> set[str]:
+def names_of(row: VideoRow) -> set[str]:
+    """Return what a user may call a recording: its video_id, location, and name."""
     path = PurePosixPath(row["uri"])
     return {row["video_id"], row["uri"], path.name, path.stem}
 
