@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from poseact.analysis.actions import ActionModel, find_actions
@@ -14,6 +13,7 @@ from poseact.analysis.run import Run, begin_rescore, end_rescore
 from poseact.analysis.tracks import TRACK_COLUMNS, Tracks
 from poseact.errors import EXIT_INCOMPLETE
 from poseact.models.action import load_action
+from poseact.storage import AnyPath, to_path
 from poseact.timeline.tables import (
     camera_of,
     find_timelines,
@@ -44,7 +44,7 @@ def rescore(config: RescoreConfig) -> int:
     """
     started = time.perf_counter()
     action = load_action(config.action_model)
-    out = config.out.absolute()
+    out = to_path(config.out)
     videos = read_videos(out)
     rows: Any = videos.astype(object).where(videos.notna(), None).to_dict("records")
     timelines = find_timelines(out)
@@ -70,7 +70,7 @@ def rescore(config: RescoreConfig) -> int:
 
 
 def rescore_video(
-    row: Mapping[str, Any], timeline: Path, run: Run, action: ActionModel
+    row: Mapping[str, Any], timeline: AnyPath, run: Run, action: ActionModel
 ) -> VideoOutcome:
     """Write the timeline and segments of one video anew.
 
@@ -106,7 +106,7 @@ def rescore_video(
     )
 
 
-def _config_hash(timeline: Path) -> str:
+def _config_hash(timeline: AnyPath) -> str:
     """Return the hash that the rows of a timeline bear; empty if it has none.
 
     The segments bear it too, because they are written first.

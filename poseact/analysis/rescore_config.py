@@ -44,7 +44,7 @@ class RuleChanges:
 class RescoreConfig:
     """Find actions anew in the joints of a finished run, without its recordings."""
 
-    out: tyro.conf.Positional[Path]
+    out: tyro.conf.Positional[str]
     """Folder of the run: the --out of a finished `poseact analyze`. Its timeline and segments are
     replaced; verdicts stay."""
 

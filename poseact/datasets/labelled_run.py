@@ -21,6 +21,7 @@ from poseact.errors import InputError
 from poseact.geometry import FloatArray
 from poseact.models.features import is_measurable, normalise
 from poseact.skeleton import HEAD, L_SHOULDER, NUM_JOINTS, R_SHOULDER
+from poseact.storage import AnyPath
 from poseact.timeline.decide import OTHER
 from poseact.timeline.segments import SegmentRules
 from poseact.timeline.tables import find_timelines, read_rows, read_videos
@@ -92,7 +93,7 @@ class _People:
     num_unclear: int = 0
 
     @staticmethod
-    def read(timeline: Path) -> "_People":
+    def read(timeline: AnyPath) -> "_People":
         table = read_rows(timeline, ["pts_s", "track_id", "joints"])
         table = table.filter(table["track_id"].is_valid())
         joints = table["joints"].combine_chunks().flatten().to_numpy(zero_copy_only=False)

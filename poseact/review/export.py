@@ -4,7 +4,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 from poseact import __version__
@@ -12,7 +12,8 @@ from poseact.config_file import closest
 from poseact.errors import EXIT_INCOMPLETE, ConfigError, InputError, OutputError, VideoError
 from poseact.review.export_config import ExportConfig
 from poseact.review.overlay import write_overlay
-from poseact.timeline.tables import read_videos
+from poseact.storage import cannot_read, to_path
+from poseact.timeline.tables import OutFolder, read_videos
 from poseact.video.find import absolute_path
 from poseact.video.probe import video_id_of
 
@@ -52,7 +53,7 @@ def export(config: ExportConfig) -> int:
     return 0 if is_complete else EXIT_INCOMPLETE
 
 
-def choose_videos(out: Path, names: Sequence[str]) -> list[VideoRow]:
+def choose_videos(out: OutFolder, names: Sequence[str]) -> list[VideoRow]:
     """Return the recordings of a finished run that a user named.
 
     Args:
@@ -68,14 +69,14 @@ def choose_videos(out: Path, names: Sequence[str]) -> list[VideoRow]:
         InputError: If there is no run, or it is not finished.
     """
     rows: Any = read_videos(out).to_dict("records")
-    if (out / "work").exists():
+    if _is_unfinished(out):
         raise InputError(
             f"{out}: the run is not finished. The same `poseact analyze` again goes on with it; "
             "export after that."
         )
     if not rows:
         raise InputError(f"{out}: the run has no recording. Analyze some into it.")
-    known = {name for row in rows for name in _names(row)}
+    known = {name for row in rows for name in names_of(row)}
     for name in names:
         if not known & {name, absolute_path(name)}:
             raise ConfigError(
@@ -83,12 +84,21 @@ def choose_videos(out: Path, names: Sequence[str]) -> list[VideoRow]:
                 f"poseact.read_videos({str(out)!r}) lists them."
             )
     wanted = {*names, *map(absolute_path, names)}
-    return [row for row in rows if not names or wanted & _names(row)]
+    return [row for row in rows if not names or wanted & names_of(row)]
 
 
-def _names(row: VideoRow) -> set[str]:
-    uri = Path(row["uri"])
-    return {row["video_id"], str(uri), uri.name, uri.stem}
+def _is_unfinished(out: OutFolder) -> bool:
+    work = to_path(out) / "work"
+    try:
+        return work.exists()
+    except OSError as error:
+        raise cannot_read(work, error) from error
+
+
+def names_of(row: VideoRow) -> set[str]:
+    """Return what a user may call a recording: its video_id, location, and name."""
+    path = PurePosixPath(row["uri"])
+    return {row["video_id"], row["uri"], path.name, path.stem}
 
 
 def export_overlay(row: VideoRow, config: ExportConfig) -> str:

@@ -1,12 +1,13 @@
 import json
 import os
 import runpy
+import shutil
 
 import pytest
 
 from poseact.cli import main
 from poseact.errors import ConfigError, InputError, OutputError
-from poseact.review.export import export
+from poseact.review.export import export, names_of
 from poseact.review.export_config import ExportConfig
 from poseact.video.probe import video_id_of
 
@@ -225,3 +226,61 @@ def test_a_job_takes_the_flags_of_the_command(repo, short, make_run, monkeypatch
 
     assert end.value.code == 0
     assert len(list((out / "overlay").glob("*.mp4"))) == 1
+
+
+@pytest.fixture
+def run_in_store(make_run, s3, s3_folder):
+    """Write the tables of a finished run as `make_run` does, into the S3 server."""
+
+    def make(*paths, **options):
+        out = make_run(*paths, **options)
+        key = s3_folder.removeprefix(f"s3://{s3.bucket}/")
+        for file in out.rglob("*.parquet"):
+            s3.put(f"{key}/{file.relative_to(out)}", file.read_bytes())
+        shutil.rmtree(out)
+        return s3_folder
+
+    return make
+
+
+def test_a_run_in_a_store_is_exported_to_a_local_folder(short, make_run, run_in_store, tmp_path):
+    path = short()
+    local, to = make_run(path), tmp_path / "to"
+    export(config_of(local))
+    expected = overlay_of(path, local / "overlay").read_bytes()
+    out = run_in_store(path)
+
+    assert main(["export", out, "--format", "overlay", "--to", str(to)]) == 0
+
+    assert overlay_of(path, to).read_bytes() == expected
+    beside = json.loads(overlay_of(path, to).with_suffix(".json").read_text())
+    assert beside["config"]["out"] == out
+
+
+def test_a_run_in_a_store_needs_a_folder_for_the_files(capsys):
+    assert main(["export", "s3://bucket/out", "--format", "overlay"]) == 2
+    assert "--to" in capsys.readouterr().err
+
+    with pytest.raises(ConfigError, match="to must be a folder of this machine"):
+        config_of("out", to="s3://bucket/overlays")
+
+
+def test_an_unfinished_run_in_a_store_is_told(short, run_in_store, s3, tmp_path):
+    out = run_in_store(short())
+    s3.put(f"{out.removeprefix('s3://bucket/')}/work/manifest/v.json", b"{}")
+
+    with pytest.raises(InputError, match=f"^{out}: the run is not finished"):
+        export(config_of(out, to=tmp_path / "to"))
+
+
+def test_a_store_that_is_down_is_told(tmp_path, monkeypatch, free_port):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+
+    with pytest.raises(InputError, match=r"^s3://bucket/out: cannot be read: .*reachable"):
+        export(config_of("s3://bucket/out", to=tmp_path / "to"))
+
+
+def test_a_recording_in_a_store_can_be_named_by_its_location_and_its_name():
+    row = {"video_id": "v", "uri": "s3://bucket/yard/gate 1.mp4"}
+
+    assert names_of(row) == {"v", "s3://bucket/yard/gate 1.mp4", "gate 1.mp4", "gate 1"}

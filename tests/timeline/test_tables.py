@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import poseact
 from poseact.errors import InputError, OutputError
+from poseact.storage import to_path
 from poseact.timeline import tables
 from poseact.timeline.schema import SEGMENTS, VERDICTS, VIDEOS, timeline_schema
 from poseact.timeline.segments import Segment, SegmentRules, segment_row
@@ -464,3 +466,127 @@ def test_a_timeline_that_cannot_be_streamed_is_named(tmp_path, damage, message):
         next(tables.stream_timeline(tmp_path, "v1", ["pts_s"]))
 
     assert str(error.value).startswith(str(path))
+
+
+def write_run(out):
+    """Two timelines, one table of segments, one row of videos and two verdicts."""
+    verdict = {"segment_id": "s", "reviewer": "r", "tool_version": "1"}
+    return [
+        write_timeline(out, "v1", "door", NOON),
+        write_timeline(out, "v2", "1", None),
+        write_segments(out, [segment(), segment(4.0)]),
+        tables.write_video_row(out, video_row()),
+        *(
+            tables.write_table(
+                to_path(out) / "verdicts" / f"{name}.parquet",
+                pa.Table.from_pylist(
+                    [{**verdict, "verdict": name, "decided_at_utc": NOON}], schema=VERDICTS
+                ),
+            )
+            for name in ("confirmed", "dismissed")
+        ),
+    ]
+
+
+@pytest.fixture(params=["s3", "memory"])
+def store(request, tmp_path):
+    """An empty folder in a store."""
+    if request.param == "s3":
+        return request.getfixturevalue("s3_folder")
+    return f"memory://bucket{tmp_path}/out"
+
+
+def test_tables_are_the_same_bytes_in_a_store(tmp_path, store):
+    local, remote = write_run(tmp_path), write_run(store)
+
+    assert [str(path.relative_to(to_path(store))) for path in remote] == [
+        str(path.relative_to(tmp_path)) for path in local
+    ]
+    assert [path.read_bytes() for path in remote] == [path.read_bytes() for path in local]
+
+
+def test_each_table_is_one_request(s3, s3_folder):
+    files = write_run(s3_folder)
+
+    prefix = f"/{s3.bucket}/"
+    assert s3.requests() == [f"PUT {prefix}{path.key}" for path in files]
+
+
+@pytest.mark.parametrize(
+    ("read", "filters"),
+    [
+        pytest.param(poseact.read_timeline, {}, id="timeline"),
+        pytest.param(poseact.read_timeline, {"camera": "1"}, id="timeline of a camera"),
+        pytest.param(poseact.read_timeline, {"since": NOON}, id="timeline since"),
+        pytest.param(poseact.read_segments, {}, id="segments"),
+        pytest.param(poseact.read_segments, {"min_score": 0.9}, id="segments of a score"),
+        pytest.param(poseact.read_videos, {}, id="videos"),
+        pytest.param(poseact.read_verdicts, {}, id="verdicts"),
+    ],
+)
+def test_a_store_reads_as_a_folder_does(tmp_path, store, read, filters):
+    write_run(tmp_path)
+    write_run(store)
+    (to_path(store) / "videos" / ".v2.parquet.abc.tmp").write_bytes(b"PAR1 half")
+
+    expected, got = read(tmp_path, **filters), read(store, **filters)
+
+    pd.testing.assert_frame_equal(got, expected)
+    assert got.attrs == expected.attrs
+
+
+def test_a_timeline_in_a_store_is_found_and_read_piece_by_piece(tmp_path, store):
+    write_run(tmp_path)
+    first, second, *_ = write_run(store)
+
+    assert tables.find_timelines(store) == {"v1": first, "v2": second}
+    assert [tables.camera_of(path) for path in (first, second)] == ["door", "1"]
+    assert tables.read_rows(first, ["pts_s"])["pts_s"].to_pylist() == [0, 1, 2]
+    assert list(tables.stream_timeline(store, "v2", ["pts_s"])) == list(
+        tables.stream_timeline(tmp_path, "v2", ["pts_s"])
+    )
+
+
+@pytest.mark.parametrize(
+    "read",
+    [poseact.read_timeline, poseact.read_segments, poseact.read_videos, poseact.read_verdicts],
+)
+def test_a_store_without_a_run_is_named(store, read):
+    with pytest.raises(InputError, match=f"^{store}/a: holds no run"):
+        read(f"{store}/a")
+
+
+def test_damaged_and_foreign_files_of_a_store_are_named(store):
+    good = write_timeline(store)
+    bad = good.with_name("v2.parquet")
+    bad.write_bytes(b"damaged")
+
+    with pytest.raises(InputError, match="Remove that file"):
+        poseact.read_timeline(store)
+    with pytest.raises(InputError, match=f"^{bad}: .*analyze again"):
+        tables.read_rows(bad, ["pts_s"])
+
+    old = pa.BufferOutputStream()
+    pq.write_table(pa.table({"pts_s": [1.0]}), old)
+    bad.write_bytes(old.getvalue().to_pybytes())
+    with pytest.raises(InputError, match=f"^{bad}: schema_version is none"):
+        poseact.read_timeline(store)
+
+
+def test_a_store_that_is_down_is_told_in_one_line(monkeypatch, free_port, s3_folder):
+    path = write_timeline(s3_folder)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+
+    started = time.perf_counter()
+    for read in (
+        poseact.read_timeline,
+        tables.find_timelines,
+        lambda out: next(tables.stream_timeline(out, "v1", ["pts_s"])),
+        lambda _: tables.read_rows(path, ["pts_s"]),
+    ):
+        with pytest.raises(InputError, match=r"(?i)connect.*reachable") as error:
+            read(s3_folder)
+        assert "\n" not in str(error.value)
+    with pytest.raises(OutputError, match=r"(?i)connect.*reachable"):
+        write_timeline(s3_folder)
+    assert time.perf_counter() - started < 15
