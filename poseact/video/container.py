@@ -42,8 +42,8 @@ among them, since no container that we read stores them as presentation times.""
 _FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg"
 _CONTAINERS = "MP4/MOV, Matroska/WebM, AVI, MPEG-TS, MPEG-PS, FLV, ASF/WMV or Ogg"
 
-_STORE_BUFFER_BYTES = 256 * 1024
-"""Bytes that FFmpeg asks a store for at once; its default of 32 KiB means many small requests."""
+_STORE_BUFFER_BYTES = 1024**2
+"""Bytes that FFmpeg asks a store for at once; each is a request, and its default is 32 KiB."""
 
 _AVI_CHUNK_HEADER_BYTES = 8
 """From where the index of an AVI says that a frame is, to where its packet starts."""
@@ -164,6 +164,8 @@ def _open_file(uri: str, path: Path) -> InputContainer:
 
 @contextmanager
 def _open_in_store(uri: str, path: RemotePath) -> Iterator[InputContainer]:
+    if path.is_dir():
+        raise VideoError(f"{shown(uri)}: is a folder; expected a video file")
     _require_content(uri, path.stat().st_size)
     # the object is open already: what it names could only be something else
     with path.open("rb") as file:
@@ -223,10 +225,11 @@ def _require_size(uri: str, stream: VideoStream) -> None:
     width, height = stream.width, stream.height
     shorter, longer = sorted((width, height))
     if shorter <= 0 or longer > MAX_SIDE_PX or width * height > MAX_PIXELS:
+        size = f"{width} x {height} pixels" if shorter > 0 else "no size that can be decoded"
         raise VideoError(
-            f"{shown(uri)}: its frames are declared to be {width} x {height} pixels; expected "
-            f"sides of 1 to {MAX_SIDE_PX:,} and at most {MAX_PIXELS / 1e6:.0f} million pixels. "
-            "The header is damaged, or the video must be made smaller."
+            f"{shown(uri)}: its header declares frames of {size}; expected sides of at most "
+            f"{MAX_SIDE_PX:,} and {MAX_PIXELS / 1e6:.0f} million pixels. The header is damaged, "
+            "or the video must be made smaller."
         )
     # a stream may also grow on its way
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
