@@ -279,7 +279,7 @@ def _why_no_frame(packets: _Packets) -> str:
     if packets.num_untimed:
         return (
             f"its times are damaged: {packets.num_untimed} frames are more than ten years from "
-            "the start. Copy or record it again."
+            "time 0. Copy or record it again."
         )
     return "holds no frame that can be decoded; copy or record it again"
 

@@ -38,7 +38,7 @@ def _assert_whole(got, num_frames=40, *, shown_within=0):
         pytest.param(
             ("v.ts", "mpeg2video", "yuv420p", {"flags": "+ildct+ilme"}), id="mpeg2 fields"
         ),
-        pytest.param("v.webm", "libvpx-vp9", "yuv420p", {}, id="vp9"),
+        pytest.param(("v.webm", "libvpx-vp9", "yuv420p", {}), id="vp9"),
         pytest.param(("v.webm", "libsvtav1", "yuv420p", {"preset": "12"}), id="av1"),
         pytest.param(("v.avi", "mjpeg", "yuvj420p", {}), id="every frame a keyframe"),
         pytest.param(("v.mp4", "libx264", "yuv420p", {"g": "1000"}), id="one endless group"),
