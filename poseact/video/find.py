@@ -53,7 +53,8 @@ def _expand(pattern: str) -> list[str]:
         return _expand_remote(pattern)
     if os.path.lexists(pattern):
         return _videos_at(pattern)
-    matches = list(_matches(re.sub(r"(^|/)\*\*$", r"\1**/*", pattern), ""))
+    # `a/**` is the folder `a` and all below it
+    matches = list(_matches(re.sub(r"(^|/)\*\*$", r"\1./", pattern), ""))
     if not matches:
         raise _nothing_at(pattern)
     return [video for match in matches for video in _videos_at(match)]
