@@ -278,7 +278,7 @@ class RemotePath:
         try:
             yield
         except OSError as error:
-            if error.strerror and error.filename:
+            if error.strerror and error.filename == str(self):
                 raise
             raise _told(error, self) from error
         except (pa.ArrowException, NotImplementedError) as error:

@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 from typing import TypeAlias
 
-from poseact.errors import OutputError
+from poseact.errors import InputError, OutputError
 from poseact.remote import RemotePath
 
 AnyPath: TypeAlias = Path | RemotePath
@@ -72,10 +72,26 @@ def remove_tree(path: AnyPath) -> None:
 
 def cannot_write(path: AnyPath, error: OSError) -> OutputError:
     """Return the error for a place that cannot be written."""
-    return OutputError(
-        f"{path}: cannot be written: {error.strerror or error}. Free some space or choose another "
-        "--out."
+    advice = (
+        "Is the store reachable, and may it be written to?"
+        if isinstance(path, RemotePath)
+        else "Free some space or choose another --out."
     )
+    return OutputError(f"{path}: cannot be written: {_reason(error)}. {advice}")
+
+
+def cannot_read(path: AnyPath, error: OSError) -> InputError:
+    """Return the error for a place that cannot be read."""
+    advice = (
+        "Is the store reachable, and may it be read?"
+        if isinstance(path, RemotePath)
+        else "Is the disk there, and may you read it?"
+    )
+    return InputError(f"{path}: cannot be read: {_reason(error)}. {advice}")
+
+
+def _reason(error: OSError) -> str:
+    return " ".join((error.strerror or str(error)).split()).rstrip(".")
 
 
 def _write_local(path: Path, content: bytes) -> None:
@@ -87,5 +103,16 @@ def _write_local(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
+        _sync_folder(path.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk; some file systems, such as NFS, have no need to."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

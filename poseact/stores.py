@@ -19,9 +19,10 @@ _S3_PUT_BYTES: Final = 8 * 1024**2
 it completes even if a part was refused."""
 
 _CONNECT_TIMEOUT_S: Final = 2.0
-_REQUEST_TIMEOUT_S: Final = 4.0
+_REQUEST_TIMEOUT_S: Final = 3.0
 _ATTEMPTS: Final = 3
-"""So a store that does not answer is told after three times four seconds."""
+"""A store that refuses connections is told after 2 s, one that accepts and is silent after 10 s
+(reading) or 30 s (writing: curl looks at the mean speed of some seconds, its own sending too)."""
 
 _MISSING: Final = "{uri}: {scheme}:// needs a package that is not here ({error})."
 _UNKNOWN: Final = (

@@ -16,14 +16,26 @@ os.environ.pop("RAY_ADDRESS", None)
 
 import contextlib
 import gc
+import html
+import json
 import random
+import re
 import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 REPO = Path(__file__).resolve().parents[1]
+
+# Below the ports that Linux gives to whoever asks for any (32768 and up), and above those of Ray's
+# workers (10002 to 19999): a Ray beside the test opens many of both.
+_PORTS = random.sample(range(20_000, 32_000), k=1_000)
 
 
 @pytest.fixture(scope="session")
@@ -59,23 +71,102 @@ def ray_cluster() -> Iterator[None]:
     ray.shutdown()
 
 
+def _free_port() -> int:
+    while True:
+        port = _PORTS.pop()
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+
+
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
-    """Find a TCP port on loopback that nobody listens on, nor will until the test takes it.
+    """Find a TCP port on loopback that nobody listens on, nor will until the test takes it."""
+    return _free_port
 
-    It lies below the ports that Linux gives to whoever asks for any (32768 and up), and above
-    those of Ray's workers (10002 to 19999): a Ray beside the test opens many of both.
-    """
-    ports = random.sample(range(20_000, 32_000), k=1_000)
 
-    def find() -> int:
-        while True:
-            port = ports.pop()
-            with socket.socket() as listener, contextlib.suppress(OSError):
-                listener.bind(("127.0.0.1", port))
-                return port
+# For all tests, so that none asks Amazon, and before Ray starts, so that its workers know it too.
+for _name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[_name]
+os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{_free_port()}"
+os.environ["AWS_ACCESS_KEY_ID"] = "test"
+os.environ["AWS_SECRET_ACCESS_KEY"] = "test"  # noqa: S105 - our own server takes any
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
-    return find
+
+class S3:
+    """The S3 server of the tests, asked without any code of the package."""
+
+    bucket = "bucket"
+
+    def keys(self, folder: str = "") -> list[str]:
+        """Return the keys below a location such as ``s3://bucket/folder``, in order."""
+        prefix = folder.removeprefix(f"s3://{self.bucket}").lstrip("/")
+        listing = self._ask(f"/{self.bucket}?list-type=2&prefix={quote(prefix)}")
+        return [html.unescape(key) for key in re.findall("<Key>(.*?)</Key>", listing, re.DOTALL)]
+
+    def requests(self) -> list[str]:
+        """Return the requests since the last time, each as ``METHOD /bucket/key?query``."""
+        log: list[str] = json.loads(self._ask("/-/requests"))
+        return log
+
+    @contextlib.contextmanager
+    def refusing(self, pattern: str) -> Iterator[None]:
+        """Refuse requests in whose line the pattern is found."""
+        self._ask(f"/-/refuse?{quote(pattern)}", "PUT")
+        try:
+            yield
+        finally:
+            self._ask("/-/refuse?", "PUT")
+
+    def put(self, key: str, content: bytes) -> None:
+        """Store an object."""
+        self._ask(f"/{self.bucket}/{quote(key)}", "PUT", content)
+
+    def _ask(self, url: str, method: str = "GET", content: bytes | None = None) -> str:
+        request = urllib.request.Request(  # noqa: S310 - our own server
+            os.environ["AWS_ENDPOINT_URL"] + url, content, method=method
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - the same
+            return str(answer.read().decode())
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3]:
+    """One S3 server with one bucket for the whole session, in a process of its own."""
+    port = os.environ["AWS_ENDPOINT_URL"].rpartition(":")[2]
+    script = Path(__file__).with_name("s3_server.py")
+    with subprocess.Popen([sys.executable, str(script), port]) as server:
+        try:
+            _wait_for(int(port), server)
+            s3 = S3()
+            s3._ask(f"/{s3.bucket}", "PUT")  # noqa: SLF001 - our own
+            yield s3
+        finally:
+            server.kill()
+
+
+@pytest.fixture
+def s3(s3_server: S3) -> S3:
+    """The S3 server, its log of requests empty."""
+    s3_server.requests()
+    return s3_server
+
+
+@pytest.fixture
+def s3_folder(s3: S3, tmp_path: Path) -> str:
+    """Location of an empty folder in the S3 server, another one for each test."""
+    return f"s3://{s3.bucket}/{tmp_path.parent.name}/{tmp_path.name}"
+
+
+def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        if server.poll() is not None:
+            break
+        time.sleep(0.1)
+    pytest.fail("the S3 server of the tests does not start")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final, TypeAlias
 
 import pandas as pd
@@ -22,7 +21,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from poseact.errors import InputError
-from poseact.storage import AnyPath, cannot_write, write_bytes
+from poseact.remote import RemotePath
+from poseact.storage import AnyPath, cannot_read, cannot_write, to_path, write_bytes
 from poseact.timeline.schema import (
     SCHEMA_VERSION,
     SEGMENTS,
@@ -32,7 +32,8 @@ from poseact.timeline.schema import (
     timeline_schema,
 )
 
-OutFolder: TypeAlias = str | os.PathLike[str]
+OutFolder: TypeAlias = str | os.PathLike[str] | RemotePath
+"""Folder of a run: a path of this machine, or a location such as ``s3://bucket/out``."""
 
 UNKNOWN_DATE: Final = "unknown"
 """Folder value of a video whose date is unknown; reads back as null. Not Hive's null partition,
@@ -58,7 +59,7 @@ def write_timeline(
     video_id: str,
     camera_id: str,
     start_utc: datetime | None,
-) -> Path:
+) -> AnyPath:
     """Write the timeline of one video.
 
     Args:
@@ -90,7 +91,7 @@ def write_segments(
     video_id: str,
     camera_id: str,
     start_utc: datetime | None,
-) -> Path:
+) -> AnyPath:
     """Write the segments of one video, an empty file if there are none.
 
     Args:
@@ -113,19 +114,19 @@ def write_segments(
     return write_table(path, table.sort_by(order))
 
 
-def write_video_row(out: OutFolder, row: Mapping[str, object]) -> Path:
+def write_video_row(out: OutFolder, row: Mapping[str, object]) -> AnyPath:
     """Write the ``videos`` row of one input file; a column left out is null.
 
     Raises:
         OutputError: If the folder cannot be written.
     """
     table = pa.Table.from_pylist([dict(row)], schema=VIDEOS)
-    return write_table(Path(out) / "videos" / f"{row['video_id']}.parquet", table)
+    return write_table(to_path(out) / "videos" / f"{row['video_id']}.parquet", table)
 
 
 def partition_folder(
     out: OutFolder, table: str, camera_id: str, start_utc: datetime | None
-) -> Path:
+) -> AnyPath:
     """Return the folder of one camera and UTC day.
 
     Raises:
@@ -134,7 +135,7 @@ def partition_folder(
     if not CAMERA_ID.fullmatch(camera_id):
         raise ValueError(f"camera_id must match {CAMERA_ID.pattern}, got {camera_id!r}")
     date = start_utc.astimezone(UTC).date().isoformat() if start_utc else UNKNOWN_DATE
-    return Path(out) / table / f"camera_id={camera_id}" / f"date={date}"
+    return to_path(out) / table / f"camera_id={camera_id}" / f"date={date}"
 
 
 def write_table(path: AnyPath, table: pa.Table) -> AnyPath:
@@ -185,17 +186,19 @@ def read_timeline(
     return frame
 
 
-def find_timelines(out: OutFolder) -> dict[str, Path]:
-    """Return the file of each video's timeline, by video id."""
-    return {path.stem: path for path in (Path(out) / "timeline").rglob("[!.]*.parquet")}
+def find_timelines(out: OutFolder) -> dict[str, AnyPath]:
+    """Return the file of each video's timeline, by video id; InputError if it cannot be read."""
+    folder = to_path(out) / "timeline"
+    with _told(folder):
+        return {path.stem: path for path in folder.rglob("[!.]*.parquet")}
 
 
-def camera_of(path: Path) -> str:
+def camera_of(path: AnyPath) -> str:
     """Return the camera in whose folder a file of ``timeline`` or ``segments`` lies."""
     return path.parent.parent.name.removeprefix("camera_id=")
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> pa.Table:
+def read_rows(path: AnyPath, columns: Sequence[str]) -> pa.Table:
     """Read columns of one file that ``find_timelines`` found, by frame, then track.
 
     Raises:
@@ -221,7 +224,9 @@ def stream_timeline(
     Raises:
         InputError: If the video has no timeline, or another version of poseact wrote it.
     """
-    path = next((Path(out) / "timeline").rglob(f"{video_id}.parquet"), None)
+    folder = to_path(out) / "timeline"
+    with _told(folder):
+        path = next(iter(folder.rglob(f"{video_id}.parquet")), None)
     if path is None:
         raise InputError(
             f"{out}: has no timeline of video {video_id}. Was it removed? Analyze the video again."
@@ -311,26 +316,48 @@ def _read(
     out: OutFolder, name: str, schema: pa.Schema, wanted: Sequence[ds.Expression]
 ) -> pa.Table:
     """Read the rows of one table for which every wanted expression holds."""
-    root = Path(out)
-    if not any((root / mark).exists() for mark in _RUN_MARKS):
-        raise InputError(
-            f"{root}: holds no run of poseact. Name the --out of a finished `poseact analyze`."
-        )
+    root = to_path(out)
+    with _told(root):
+        if not any((root / mark).exists() for mark in _RUN_MARKS):
+            raise InputError(
+                f"{root}: holds no run of poseact. Name the --out of a finished `poseact analyze`."
+            )
+        is_empty = not any((root / name).rglob("[!.]*.parquet"))
     partitioned = name in ("timeline", "segments")
-    if not any((root / name).rglob("[!.]*.parquet")):
+    if is_empty:
         columns = [*schema, *_PARTITIONS] if partitioned else schema
         return pa.schema(columns, metadata=schema.metadata).empty_table()
     where = ds.scalar(True)
     for expression in wanted:
         where &= expression
     folders = ds.HivePartitioning(_PARTITIONS, null_fallback=UNKNOWN_DATE) if partitioned else None
-    try:
-        dataset = ds.dataset(root / name, format="parquet", partitioning=folders)
-        _check_files(dataset, where)
+    with _told(root / name):
+        dataset = _dataset(root / name, folders)
+        _check_files(dataset, where, root / name)
         dataset = dataset.replace_schema(_with_new_columns(dataset.schema, schema))
+        return dataset.to_table(filter=where)
+
+
+def _dataset(folder: AnyPath, partitioning: ds.Partitioning | None) -> ds.Dataset:
+    if isinstance(folder, RemotePath):
+        return ds.dataset(
+            folder.path_in_store,
+            filesystem=folder.filesystem,
+            format="parquet",
+            partitioning=partitioning,
+        )
+    return ds.dataset(folder, format="parquet", partitioning=partitioning)
+
+
+@contextmanager
+def _told(path: AnyPath) -> Iterator[None]:
+    """Tell that a file is damaged, or that a place cannot be read."""
+    try:
+        yield
     except pa.ArrowInvalid as error:
-        raise InputError(f"{root / name}: {error}. Remove that file and analyze again.") from error
-    return dataset.to_table(filter=where)
+        raise InputError(f"{path}: {error}. Remove that file and analyze again.") from error
+    except OSError as error:
+        raise cannot_read(path, error) from error
 
 
 def _with_new_columns(found: pa.Schema, expected: pa.Schema) -> pa.Schema:
@@ -346,7 +373,7 @@ def _with_new_columns(found: pa.Schema, expected: pa.Schema) -> pa.Schema:
     return pa.schema([*known, *folders], metadata=found.metadata)
 
 
-def _check_files(dataset: ds.Dataset, where: ds.Expression) -> None:
+def _check_files(dataset: ds.Dataset, where: ds.Expression, folder: AnyPath) -> None:
     """Refuse files of another version, which could be read but would mean something else."""
     expected = dataset.schema.metadata
     for fragment in dataset.get_fragments(filter=where):
@@ -361,7 +388,7 @@ def _check_files(dataset: ds.Dataset, where: ds.Expression) -> None:
 
 
 @contextmanager
-def _open_parquet(path: Path, buffer_size: int = 0) -> Iterator[pq.ParquetFile]:
+def _open_parquet(path: AnyPath, buffer_size: int = 0) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path, buffer_size=buffer_size) as file:
             _check_version(path, file.schema_arrow.metadata or {})
@@ -370,7 +397,7 @@ def _open_parquet(path: Path, buffer_size: int = 0) -> Iterator[pq.ParquetFile]:
         raise InputError(f"{path}: {error}. Remove that file and analyze again.") from error
 
 
-def _check_version(path: str | Path, metadata: Mapping[bytes, bytes]) -> None:
+def _check_version(path: str | AnyPath, metadata: Mapping[bytes, bytes]) -> None:
     version = metadata.get(b"schema_version", b"none").decode()
     if version != SCHEMA_VERSION:
         raise InputError(
