@@ -1,5 +1,6 @@
 """A chunk's frames, with their presentation times."""
 
+import heapq
 import itertools
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -137,20 +138,38 @@ def _pictures(
     packets: Iterator[VideoPacket], stream: VideoStream, chunk: Chunk, report: DecodeReport
 ) -> Iterator[VideoFrame]:
     """Yield what the decoder makes of the packets."""
+    # an AVI has no presentation times: where pictures are reordered, they take those of decoding,
+    # which are the same ones, in their own order
+    untimed: list[int] = []
     for packet in packets:
         pts = packet_pts(packet)
-        packet.pts = pts  # the decoder hands it on to the frame
+        is_untimed = packet.pts is None and pts is not None and stream.codec_context.has_b_frames
+        if is_untimed and pts is not None:
+            heapq.heappush(untimed, pts)
+        else:
+            packet.pts = pts  # the decoder hands it on to the frame
         is_damaged = packet.is_corrupt
         try:
-            yield from packet.decode()
+            for picture in packet.decode():
+                yield _timed(picture, untimed)
         except av.FFmpegError:
             is_damaged = True
+            if is_untimed and pts in untimed:
+                untimed.remove(pts)
+                heapq.heapify(untimed)
         # outside of the chunk packets serve only to get there and on; theirs counts them
         if is_damaged and pts is not None and _holds(chunk, pts):
             report.damaged_pts.add(pts)
     # packets that end in a broken container leave frames in the decoder; else it has none left
     with suppress(av.FFmpegError):
-        yield from stream.decode(None)
+        for picture in stream.decode(None):
+            yield _timed(picture, untimed)
+
+
+def _timed(picture: VideoFrame, untimed: list[int]) -> VideoFrame:
+    if picture.pts is None and untimed:
+        picture.pts = heapq.heappop(untimed)
+    return picture
 
 
 def _planned(

@@ -40,6 +40,8 @@ def _assert_whole(got, num_frames=40, *, shown_within=0):
         ),
         pytest.param(("v.webm", "libvpx-vp9", "yuv420p", {}), id="vp9"),
         pytest.param(("v.webm", "libsvtav1", "yuv420p", {"preset": "12"}), id="av1"),
+        pytest.param(("v.avi", "libx264", "yuv420p", {"bf": "3"}), id="reordered, without times"),
+        pytest.param(("v.avi", "mpeg4", "yuv420p", {"bf": "2", "g": "9"}), id="mpeg4 likewise"),
         pytest.param(("v.avi", "mjpeg", "yuvj420p", {}), id="every frame a keyframe"),
         pytest.param(("v.mp4", "libx264", "yuv420p", {"g": "1000"}), id="one endless group"),
         pytest.param(("v.ts", "libx264", "yuv420p", {"g": "1000"}), id="one endless group in ts"),
