@@ -129,8 +129,7 @@ class _AviIndex:
             self._late_ticks = self._entries[self._next].timestamp - packet.dts
             self._next += 1
         packet.dts += self._late_ticks
-        if packet.pts is not None:
-            packet.pts += self._late_ticks
+        packet.pts = None  # FFmpeg's guess, wrong where frames are reordered
 
     def _is_next(self, place: int) -> bool:
         return self._next < len(self._entries) and self._entries[self._next].pos == place

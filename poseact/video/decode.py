@@ -32,6 +32,10 @@ _SEEK_BACK_S = (1, 10, None)
 without an index seek by decoding time, which runs ahead of presentation, and only come near."""
 
 
+_LONG_REORDERING = frozenset({"h264", "hevc"})
+"""Codecs whose frames may be presented after more than one that is decoded later."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frame:
     """One decoded picture."""
@@ -141,6 +145,8 @@ def _pictures(
     # an AVI has no presentation times: where pictures are reordered, they take those of decoding,
     # which are the same ones, in their own order
     untimed: list[int] = []
+    # other codecs hold one picture back, so the times of those that they drop can be told
+    holds_one = stream.codec_context.name not in _LONG_REORDERING
     for packet in packets:
         pts = packet_pts(packet)
         is_untimed = packet.pts is None and pts is not None and stream.codec_context.has_b_frames
@@ -157,6 +163,8 @@ def _pictures(
             if is_untimed and pts in untimed:
                 untimed.remove(pts)
                 heapq.heapify(untimed)
+        while holds_one and len(untimed) > 1:
+            heapq.heappop(untimed)
         # outside of the chunk packets serve only to get there and on; theirs counts them
         if is_damaged and pts is not None and _holds(chunk, pts):
             report.damaged_pts.add(pts)

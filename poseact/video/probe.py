@@ -357,6 +357,8 @@ def _lost_on_the_way(table: FrameTable, packets: _Packets) -> int:
 
     A gap alone may be a pause of the camera.
     """
+    if not packets.damage_pts:
+        return 0
     ticks_T = np.diff(table.pts_T)
     typical = _typical_ticks(ticks_T)
     damage_pts = np.sort(np.array(packets.damage_pts, np.int64))

@@ -9,12 +9,14 @@ import tempfile
 import threading
 from pathlib import Path
 
+import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from poseact.errors import InputError, VideoError
+from poseact.video.container import open_video
 from poseact.video.find import find_videos
 from poseact.video.probe import probe, video_id_of
 
@@ -96,6 +98,43 @@ def test_a_script_with_the_name_of_a_video_reads_nothing_else(
     assert listener[1] == []
 
 
+def _peak_mb():
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1000
+
+
+@pytest.mark.timeout(30)
+def test_a_small_mp4_whose_index_counts_a_billion_frames_takes_no_memory(make_by_pyav):
+    uri = Path(make_by_pyav("v.mp4", PICTURES))
+    content = bytearray(uri.read_bytes())
+    places = {b"stsz": 8, b"stts": 12, b"stsc": 16}
+    for box, offset in places.items():
+        struct.pack_into(">I", content, content.find(box) + 4 + offset, 10**9)
+    struct.pack_into(">I", content, content.find(b"stsz") + 8, 1)  # all of one byte
+    uri.write_bytes(content)
+    before_mb = _peak_mb()
+
+    with pytest.raises(VideoError, match="no frame that can be decoded"):
+        probe(str(uri))
+
+    assert _peak_mb() - before_mb < 100
+
+
+def test_a_small_avi_that_declares_a_billion_frames_is_partial(make_by_pyav, recover):
+    uri = Path(make_by_pyav("v.avi", PICTURES, codec="mpeg4"))
+    content = bytearray(uri.read_bytes())
+    struct.pack_into("<I", content, content.find(b"strh") + 8 + 32, 10**9)
+    uri.write_bytes(content)
+    before_mb = _peak_mb()
+
+    got = recover(str(uri), offset=8)
+
+    assert got.shown == pytest.approx(list(range(10)), abs=1)
+    assert got.info.frames_expected in {10, 10**9}
+    assert not got.is_whole or got.info.frames_expected == 10
+    assert _peak_mb() - before_mb < 100
+
+
 def _insert(content, path, extra):
     """Replace the content of an MP4's box, given by the names of the boxes that it is in."""
     content, starts, start = bytearray(content), [], 0
@@ -140,6 +179,22 @@ def test_a_mov_whose_pictures_are_elsewhere_shows_none_of_them(
 
         assert set(shown) <= set(range(10))
     assert listener[1] == []
+
+
+def test_the_alias_of_these_tests_is_one_that_ffmpeg_would_follow_if_told_to(make_by_pyav, targets):
+    uri = Path(make_by_pyav("v.mov", PICTURES))
+    way = [b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"]
+    record = _alias(targets["path"])
+    entry = struct.pack(">I4sI", 12 + len(record), b"alis", 0) + record
+    uri.write_bytes(_insert(uri.read_bytes(), way, struct.pack(">II", 0, 1) + entry))
+
+    with av.open(str(uri), options={"enable_drefs": "1", "use_absolute_path": "1"}):
+        opened = [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
+        assert targets["path"] in opened
+    with open_video(str(uri)):
+        opened = [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
+        assert str(uri) in opened
+        assert targets["path"] not in opened
 
 
 @pytest.mark.timeout(60)
