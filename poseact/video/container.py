@@ -1,53 +1,69 @@
-"""Opening a video file, restricted to local files in true video containers."""
+"""Opening a video, restricted to one file, or object of a store, in a true video container."""
 
+import os
 import stat
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from poseact.errors import VideoError
+from poseact.remote import RemotePath
+from poseact.storage import to_path
+from poseact.video.find import shown
 from poseact.video.watchdog import alive
 
 if TYPE_CHECKING:
     VideoPacket: TypeAlias = Packet[VideoStream]
+    AnyPacket: TypeAlias = Packet[Any]
 else:
-    VideoPacket = Packet  # generic for type checkers only
+    VideoPacket = AnyPacket = Packet  # generic for type checkers only
+
+MAX_SIDE_PX = 16_384
+"""Longest side of a frame: OpenCV cannot warp pictures of more than 32,767, FFmpeg's own bound on
+their memory ends near here, and the largest cameras make 8K (7,680 x 4,320)."""
+
+MAX_PIXELS = 2**26
+"""Twice the pixels of 8K: 200 MB as RGB. A damaged or hostile header may declare anything."""
+
+MAX_TIME_S = 10 * 366 * 86_400
+"""Presentation times further from 0 than ten years are damage; clocks that count from 1970 are not
+among them, since no container that we read stores them as presentation times."""
 
 # Playlists, concat scripts and image patterns would make the job read files or addresses that
 # nobody named. Raw elementary streams carry no presentation times.
-_OPTIONS = {
-    "protocol_whitelist": "file",
-    "format_whitelist": "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg",
-}
+_FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg"
 _CONTAINERS = "MP4/MOV, Matroska/WebM, AVI, MPEG-TS, MPEG-PS, FLV, ASF/WMV or Ogg"
+
+_STORE_BUFFER_BYTES = 1024**2
+"""Bytes that FFmpeg asks a store for at once; each is a request, and its default is 32 KiB."""
+
+_AVI_CHUNK_HEADER_BYTES = 8
+"""From where the index of an AVI says that a frame is, to where its packet starts."""
 
 
 @contextmanager
 def open_video(uri: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file and its first video stream, set to decode on one thread.
+    """Open a video and its first video stream, set to decode on one thread.
+
+    What a store answers while the video is read, inside the ``with``, is reported, too.
 
     Raises:
-        VideoError: If it is not a video file, or holds no video stream that can be decoded.
+        VideoError: If it is not a video file, holds no video stream that can be decoded, or its
+            store fails.
     """
-    _require_content(uri)
-    try:
-        # "file:" keeps a colon in a name from being read as a protocol
-        container = av.open(f"file:{uri}", "r", options=_OPTIONS, metadata_errors="replace")
-    except av.FFmpegError as error:
-        raise VideoError(
-            f"{uri}: cannot be read as a video ({error.strerror}); expected {_CONTAINERS}. "
-            "Check that the recording was finished, or convert it."
-        ) from error
-    with container:
-        yield container, _video_stream(uri, container)
+    with _opened(uri) as container, container:
+        stream = _video_stream(uri, container)
+        _require_size(uri, stream)
+        yield container, stream
 
 
 def packet_pts(packet: VideoPacket) -> int | None:
@@ -64,25 +80,132 @@ def stream_time_base(stream: VideoStream) -> Fraction:
     return stream.time_base or Fraction(1, av.time_base)
 
 
-def readable(packets: Iterator[VideoPacket]) -> Iterator[VideoPacket]:
-    """Yield packets up to the point where the container itself is broken."""
+def read_packets(
+    container: InputContainer, stream: VideoStream, *others: Stream
+) -> Iterator[AnyPacket]:
+    """Yield packets in the order of the file, up to the point where the container is broken.
+
+    A packet whose time is out of all bounds comes without one, and marked as corrupt.
+
+    Args:
+        container: Opened video.
+        stream: Video stream that is read.
+        others: Further streams whose packets are wanted, too; left as they are.
+    """
+    max_ticks = int(MAX_TIME_S / stream_time_base(stream))
+    index = _AviIndex(stream) if container.format.name == "avi" else None
     try:
-        for packet in packets:
+        for packet in container.demux(stream, *others):
             alive()
+            if packet.stream_index == stream.index:
+                if index is not None:
+                    index.mend(packet)
+                if max(abs(packet.pts or 0), abs(packet.dts or 0)) > max_ticks:
+                    packet.pts = packet.dts = None
+                    packet.is_corrupt = True
             yield packet
     except av.FFmpegError:
         return
 
 
-def _require_content(uri: str) -> None:
+class _AviIndex:
+    """The times of an AVI's frames, by their place in the file.
+
+    Its packets have no times. FFmpeg counts them, so every frame after a lost one would be early.
+    """
+
+    def __init__(self, stream: VideoStream) -> None:
+        # one that FFmpeg makes while it reads, for want of another, has its counts, too
+        self._entries = stream.index_entries
+        self._next = 0
+        self._late_ticks = 0
+
+    def mend(self, packet: AnyPacket) -> None:
+        """Give a packet the time that the index has for its place."""
+        if packet.pos is None or packet.dts is None:
+            return
+        place = packet.pos - _AVI_CHUNK_HEADER_BYTES
+        if not self._is_next(place):
+            self._next = bisect_left(self._entries, place, key=lambda entry: entry.pos)
+        if self._is_next(place):
+            self._late_ticks = self._entries[self._next].timestamp - packet.dts
+            self._next += 1
+        packet.dts += self._late_ticks
+        packet.pts = None  # FFmpeg's guess, wrong where frames are reordered
+
+    def _is_next(self, place: int) -> bool:
+        return self._next < len(self._entries) and self._entries[self._next].pos == place
+
+
+@contextmanager
+def _opened(uri: str) -> Iterator[InputContainer]:
+    place = to_path(uri)
     try:
-        status = Path(uri).stat()
-    except OSError as error:
-        raise VideoError(f"{uri}: cannot be opened ({error.strerror})") from error
+        if isinstance(place, RemotePath):
+            with _open_in_store(uri, place) as container:
+                yield container
+        else:
+            yield _open_file(uri, place)
+    except av.FFmpegError:
+        raise  # some of them are OSErrors as well
+    except OSError as error:  # raised while the video is read, this comes from its store
+        raise _cannot_open(uri, error) from error
+
+
+def _open_file(uri: str, path: Path) -> InputContainer:
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise VideoError(f"{shown(uri)}: {_why_no_folder(path)}")
     if not stat.S_ISREG(status.st_mode):
-        raise VideoError(f"{uri}: not a regular file; expected a video file")
-    if status.st_size == 0:
-        raise VideoError(f"{uri}: the file is empty (0 bytes); copy or record it again")
+        raise VideoError(f"{shown(uri)}: not a regular file; expected a video file")
+    _require_content(uri, status.st_size)
+    # "file:" keeps a colon in a name from being read as a protocol
+    return _open_container(uri, f"file:{uri}", protocol_whitelist="file")
+
+
+@contextmanager
+def _open_in_store(uri: str, path: RemotePath) -> Iterator[InputContainer]:
+    if path.is_dir():
+        raise VideoError(f"{shown(uri)}: is a folder; expected a video file")
+    _require_content(uri, path.stat().st_size)
+    # the object is open already: what it names could only be something else
+    with path.open("rb") as file:
+        yield _open_container(uri, file, protocol_whitelist="")
+
+
+def _open_container(uri: str, file: Any, *, protocol_whitelist: str) -> InputContainer:  # noqa: ANN401 - a file URL, or whatever reads bytes
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": protocol_whitelist}
+    try:
+        container: InputContainer = av.open(
+            file, "r", options=options, metadata_errors="replace", buffer_size=_STORE_BUFFER_BYTES
+        )
+    except av.FFmpegError as error:
+        raise VideoError(
+            f"{shown(uri)}: cannot be read as a video ({error.strerror}); expected {_CONTAINERS}. "
+            "Check that the recording was finished, or convert it."
+        ) from error
+    return container
+
+
+def _require_content(uri: str, size_bytes: int) -> None:
+    if size_bytes == 0:
+        raise VideoError(f"{shown(uri)}: the file is empty (0 bytes); copy or record it again")
+
+
+def _cannot_open(uri: str, error: OSError) -> VideoError:
+    return VideoError(f"{shown(uri)}: cannot be opened ({error.strerror or error})")
+
+
+def _why_no_folder(path: Path) -> str:
+    """Tell why a folder stands where a video is expected: find lists those it cannot search."""
+    try:
+        with os.scandir(path):
+            return "is a folder; expected a video file"
+    except OSError as error:
+        return (
+            f"is a folder that cannot be searched ({error.strerror}). "
+            "Allow reading it, or move it elsewhere."
+        )
 
 
 def _video_stream(uri: str, container: InputContainer) -> VideoStream:
@@ -90,8 +213,24 @@ def _video_stream(uri: str, container: InputContainer) -> VideoStream:
         if stream.disposition & Disposition.attached_pic:  # cover art of a sound file
             continue
         if stream.codec_context is None:
-            raise VideoError(f"{uri}: no decoder for its video ({stream.codec_tag}); convert it")
+            raise VideoError(
+                f"{shown(uri)}: no decoder for its video ({stream.codec_tag}); convert it"
+            )
         # workers share the machine's cores: more decoder threads only take turns
         stream.codec_context.thread_count = 1
         return stream
-    raise VideoError(f"{uri}: has no video stream; expected a recording with pictures")
+    raise VideoError(f"{shown(uri)}: has no video stream; expected a recording with pictures")
+
+
+def _require_size(uri: str, stream: VideoStream) -> None:
+    width, height = stream.width, stream.height
+    shorter, longer = sorted((width, height))
+    if shorter <= 0 or longer > MAX_SIDE_PX or width * height > MAX_PIXELS:
+        size = f"{width} x {height} pixels" if shorter > 0 else "no size that can be decoded"
+        raise VideoError(
+            f"{shown(uri)}: its header declares frames of {size}; expected sides of at most "
+            f"{MAX_SIDE_PX:,} and {MAX_PIXELS / 1e6:.0f} million pixels. The header is damaged, "
+            "or the video must be made smaller."
+        )
+    # a stream may also grow on its way
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}

@@ -1,10 +1,11 @@
 """A chunk's frames, with their presentation times."""
 
+import heapq
 import itertools
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import av
@@ -20,14 +21,19 @@ from poseact.video.container import (
     VideoPacket,
     open_video,
     packet_pts,
-    readable,
+    read_packets,
     stream_time_base,
 )
+from poseact.video.find import shown
 from poseact.video.rotation import display_matrix, swaps_sides, upright
 
 _SEEK_BACK_S = (1, 10, None)
 """How far before a keyframe to seek, in turn; None reads from the start of the file. Containers
 without an index seek by decoding time, which runs ahead of presentation, and only come near."""
+
+
+_LONG_REORDERING = frozenset({"h264", "hevc"})
+"""Codecs whose frames may be presented after more than one that is decoded later."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,10 +56,18 @@ class DecodeReport:
 
     num_frames: int = 0
     """Frames handed out."""
-    num_errors: int = 0
-    """Packets that the decoder refused, and frames that came out damaged or out of order."""
+    damaged_pts: set[int] = field(default_factory=set)
+    """Presentation times of packets that were damaged or that the decoder refused, and of frames
+    that came out damaged or out of order, ticks."""
+    missing_pts: list[int] = field(default_factory=list)
+    """Planned times for which no frame came, ticks, increasing."""
     last_good_pts: int | None = None
     """Presentation time of the last frame without damage, ticks."""
+
+    @property
+    def num_errors(self) -> int:
+        """Number of frames that something was wrong with, handed out or not."""
+        return len(self.damaged_pts)
 
 
 class ChunkFrames(Iterator[Frame]):
@@ -82,14 +96,14 @@ def decode_chunk(chunk: Chunk) -> ChunkFrames:
 
 def _frames(chunk: Chunk, report: DecodeReport) -> Iterator[Frame]:
     for keyframe_pts in chunk.seek_pts:
-        report.num_errors = 0
+        report.damaged_pts.clear()
         with _packets_from(chunk.uri, keyframe_pts) as (packets, stream):
             pictures = _pictures(packets, stream, chunk, report)
             first = next((p for p in pictures if _is_at_or_after(p, keyframe_pts)), None)
             is_clean = first is not None and first.pts == keyframe_pts and not first.is_corrupt
             if is_clean or keyframe_pts == chunk.seek_pts[-1]:
-                shown = itertools.chain([first] if first else [], pictures)
-                yield from _planned(shown, chunk, report, stream_time_base(stream))
+                to_show = itertools.chain([first] if first else [], pictures)
+                yield from _planned(to_show, chunk, report, stream_time_base(stream))
                 return
 
 
@@ -104,13 +118,13 @@ def _packets_from(
                 ticks = keyframe_pts - int(back_s / stream_time_base(stream))
                 with suppress(av.FFmpegError):  # cannot seek: then it reads from where it is
                     container.seek(ticks, stream=stream)
-            packets = readable(container.demux(stream))
+            packets = read_packets(container, stream)
             keyframe = _find_keyframe(packets, keyframe_pts)
             if keyframe is not None:
                 yield itertools.chain([keyframe], packets), stream
                 return
     raise VideoError(
-        f"{uri}: no keyframe at tick {keyframe_pts}; did the file change? Plan it again."
+        f"{shown(uri)}: no keyframe at tick {keyframe_pts}; did the file change? Plan it again."
     )
 
 
@@ -128,17 +142,42 @@ def _pictures(
     packets: Iterator[VideoPacket], stream: VideoStream, chunk: Chunk, report: DecodeReport
 ) -> Iterator[VideoFrame]:
     """Yield what the decoder makes of the packets."""
+    # an AVI has no presentation times: where pictures are reordered, they take those of decoding,
+    # which are the same ones, in their own order
+    untimed: list[int] = []
+    # other codecs hold one picture back, so the times of those that they drop can be told
+    holds_one = stream.codec_context.name not in _LONG_REORDERING
     for packet in packets:
         pts = packet_pts(packet)
-        packet.pts = pts  # the decoder hands it on to the frame
+        is_untimed = packet.pts is None and pts is not None and stream.codec_context.has_b_frames
+        if is_untimed and pts is not None:
+            heapq.heappush(untimed, pts)
+        else:
+            packet.pts = pts  # the decoder hands it on to the frame
+        is_damaged = packet.is_corrupt
         try:
-            yield from packet.decode()
+            for picture in packet.decode():
+                yield _timed(picture, untimed)
         except av.FFmpegError:
-            # outside of the chunk packets serve only to get there and on; theirs counts them
-            report.num_errors += pts is not None and _holds(chunk, pts)
+            is_damaged = True
+            if is_untimed and pts in untimed:
+                untimed.remove(pts)
+                heapq.heapify(untimed)
+        while holds_one and len(untimed) > 1:
+            heapq.heappop(untimed)
+        # outside of the chunk packets serve only to get there and on; theirs counts them
+        if is_damaged and pts is not None and _holds(chunk, pts):
+            report.damaged_pts.add(pts)
     # packets that end in a broken container leave frames in the decoder; else it has none left
     with suppress(av.FFmpegError):
-        yield from stream.decode(None)
+        for picture in stream.decode(None):
+            yield _timed(picture, untimed)
+
+
+def _timed(picture: VideoFrame, untimed: list[int]) -> VideoFrame:
+    if picture.pts is None and untimed:
+        picture.pts = heapq.heappop(untimed)
+    return picture
 
 
 def _planned(
@@ -152,11 +191,13 @@ def _planned(
         if pts is None or pts < chunk.start_pts:
             continue
         if chunk.end_pts is not None and pts >= chunk.end_pts:
-            return
+            break
         slot = bisect_right(chunk.frame_pts, pts) - 1
-        report.num_errors += picture.is_corrupt or slot < free_slot
+        if picture.is_corrupt or slot < free_slot:
+            report.damaged_pts.add(pts)
         if slot < free_slot:
             continue
+        report.missing_pts += chunk.frame_pts[free_slot:slot]
         free_slot = slot + 1
         report.num_frames += 1
         report.last_good_pts = report.last_good_pts if picture.is_corrupt else pts
@@ -166,6 +207,7 @@ def _planned(
             pts_s=float(pts * time_base),
             rgb_HWC=_upright_rgb(picture, reformatter, chunk),
         )
+    report.missing_pts += chunk.frame_pts[free_slot:]
 
 
 def _is_at_or_after(picture: VideoFrame, pts: int) -> bool:

@@ -5,11 +5,11 @@ Array shape: T = frames in presentation order.
 
 import hashlib
 import re
+from array import array
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from fractions import Fraction
 from functools import lru_cache
-from pathlib import Path
 
 import av
 import numpy as np
@@ -19,14 +19,23 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from poseact.errors import VideoError
+from poseact.storage import to_path
 from poseact.video.container import (
+    MAX_TIME_S,
     VideoPacket,
     open_video,
     packet_pts,
-    readable,
+    read_packets,
     stream_time_base,
 )
-from poseact.video.find import absolute_path, camera_in_name, start_in_name
+from poseact.video.find import (
+    absolute_path,
+    camera_in_name,
+    credible,
+    file_that_is_not_utf8,
+    shown,
+    start_in_name,
+)
 from poseact.video.rotation import (
     UPRIGHT,
     DisplayMatrix,
@@ -38,11 +47,21 @@ from poseact.video.rotation import (
 _FIRST_FRAME_PACKETS = 300
 """Packets to try for the frame that tells the rotation: a damaged file is not decoded twice."""
 
-_MISSING_END_S = 1.0
-"""A declared end this much after the last packet means that the file was cut off; less is rounding
-or the habit of the writer."""
+_EVEN_END_FRAMES = 1.5
+"""A declared end this many frames after the last one means that the file was cut off; less is
+rounding or the habit of the writer."""
 
-_MATROSKA_DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+_VARIABLE_END_S = 1.0
+"""The same where frames last differently, and the last one may have been shown for long."""
+
+_MAX_GAP_BYTES = 1024
+"""Bytes between two packets that are still the container's own: measured 7 to 60 in Matroska, 20 in
+FLV, and up to 700 in MPEG-TS, where its tables and padding come between."""
+
+_DAMAGE_FRAMES = 2
+"""How near to a gap of time the damage must be."""
+
+_MATROSKA_DURATION = re.compile(r"(\d{1,9}):(\d{1,9}):(\d{1,9}(?:\.\d{1,20})?)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,21 +135,26 @@ def video_id_of(uri: str) -> str:
     """
     path = absolute_path(uri)
     try:
-        status = Path(path).stat()
-    except OSError as error:
-        raise VideoError(f"{path}: cannot be opened ({error.strerror})") from error
+        status = to_path(path).stat()
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        if file_that_is_not_utf8(path):
+            raise VideoError(
+                f"{shown(path)}: the name is not UTF-8, which tables cannot hold; rename the file"
+            ) from error
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise VideoError(f"{shown(path)}: cannot be opened ({reason})") from error
     identity = f"{path}\n{status.st_size}\n{status.st_mtime_ns}"
-    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+    return hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 @lru_cache(maxsize=1)  # a plan asks for the table right after the probe: read the file once
 def _scan(uri: str, video_id: str) -> tuple[VideoInfo, FrameTable]:
     with open_video(uri) as (container, stream):
-        declared = _declared_extent(container, stream)
+        declared = _declared(container, stream)
         packets = _read_packets(container, stream)
         table = _frame_table(packets)
         if table is None:
-            raise VideoError(f"{uri}: holds no frame that can be decoded; copy or record it again")
+            raise VideoError(f"{shown(uri)}: {_why_no_frame(packets)}")
         ticks_T = np.diff(table.pts_T)
         duration_s, frames_expected = _extent(table, packets, declared, stream)
         matrix, width, height = _picture(packets.first_frame, stream)
@@ -157,17 +181,28 @@ def _scan(uri: str, video_id: str) -> tuple[VideoInfo, FrameTable]:
 class _Packets:
     """What the packets of a stream tell."""
 
-    shown: dict[int, bool] = field(default_factory=dict)
-    """Whether it is a keyframe, by pts, for each frame that is shown."""
-    keyframe_pts: list[int] = field(default_factory=list)
+    shown_pts: "array[int]" = field(default_factory=lambda: array("q"))
+    """Pts of each frame that is shown, in the order of the file."""
+    is_keyframe: "array[int]" = field(default_factory=lambda: array("b"))
+    """For each of them, 0 or 1."""
+    damage_pts: "array[int]" = field(default_factory=lambda: array("q"))
+    """Pts of the packets at which the file has bytes that are no packet, or packets are missing."""
+    first_keyframe_pts: int | None = None
     end_pts: int = -(1 << 63)
     num_packets: int = 0
+    num_untimed: int = 0
+    """Packets whose time is damaged."""
     first_frame: VideoFrame | None = None
 
 
 def _read_packets(container: InputContainer, stream: VideoStream) -> _Packets:
     packets = _Packets()
-    for packet in readable(container.demux(stream)):
+    others = [other for other in container.streams if other.index != stream.index]
+    place = _Place(container)
+    for packet in read_packets(container, stream, *others):
+        is_damaged = place.move_over(packet, is_ours=packet.stream_index == stream.index)
+        if packet.stream_index != stream.index:
+            continue
         if packets.first_frame is None and packets.num_packets < _FIRST_FRAME_PACKETS:
             packets.first_frame = _first_frame(packet)
         if packet.size == 0:  # asks the decoder for the frames that it still holds
@@ -175,13 +210,44 @@ def _read_packets(container: InputContainer, stream: VideoStream) -> _Packets:
         packets.num_packets += 1
         pts = packet_pts(packet)
         if pts is None:
+            packets.num_untimed += packet.is_corrupt
             continue
+        if is_damaged:
+            packets.damage_pts.append(pts)
         if packet.is_keyframe:
-            packets.keyframe_pts.append(pts)
+            first = packets.first_keyframe_pts
+            packets.first_keyframe_pts = pts if first is None else min(first, pts)
         if not packet.is_discard:  # so an edit list marks what is decoded but not shown
-            packets.shown.setdefault(pts, packet.is_keyframe)
+            packets.shown_pts.append(pts)
+            packets.is_keyframe.append(packet.is_keyframe)
             packets.end_pts = max(packets.end_pts, pts + (packet.duration or 0))
     return packets
+
+
+class _Place:
+    """Where in the file its reading is: tells when bytes are passed over that are no packet.
+
+    A demuxer that meets garbage looks for the next thing that it knows, and says nothing.
+    """
+
+    def __init__(self, container: InputContainer) -> None:
+        # others have an index of their frames, or pad what lies between them
+        self._is_dense = container.format.name.split(",")[0] in {"matroska", "flv", "mpegts"}
+        self._end = 0
+        self._is_known = False
+
+    def move_over(self, packet: VideoPacket, *, is_ours: bool) -> bool:
+        """Advance; tell whether there is damage before, or in, a packet of the video."""
+        if not self._is_dense or packet.pos is None or packet.pos < 0:
+            return is_ours and packet.is_corrupt
+        gap_bytes = packet.pos - self._end
+        if is_ours:
+            is_damaged = packet.is_corrupt or (self._is_known and gap_bytes > _MAX_GAP_BYTES)
+            self._end = packet.pos + packet.size
+            self._is_known = True
+            return is_damaged
+        self._end += packet.size
+        return False
 
 
 def _first_frame(packet: VideoPacket) -> VideoFrame | None:
@@ -193,16 +259,29 @@ def _first_frame(packet: VideoPacket) -> VideoFrame | None:
 
 
 def _frame_table(packets: _Packets) -> FrameTable | None:
-    first_keyframe_pts = min(packets.keyframe_pts, default=0)
+    if packets.first_keyframe_pts is None:
+        return None
+    # of frames that claim the same time the first one counts
+    pts_T, first_T = np.unique(np.array(packets.shown_pts, np.int64), return_index=True)
+    is_keyframe_T = np.array(packets.is_keyframe, np.bool_)[first_T]
     # what comes before the first keyframe refers to pictures that were cut away
-    times = [pts for pts in sorted(packets.shown) if pts >= first_keyframe_pts]
-    if not (packets.keyframe_pts and times):
+    start = int(np.searchsorted(pts_T, packets.first_keyframe_pts))
+    if start == len(pts_T):
         return None
     return FrameTable(
-        pts_T=np.array(times, np.int64),
-        is_keyframe_T=np.array([packets.shown[pts] for pts in times], np.bool_),
-        first_keyframe_pts=first_keyframe_pts,
+        pts_T=pts_T[start:],
+        is_keyframe_T=is_keyframe_T[start:],
+        first_keyframe_pts=packets.first_keyframe_pts,
     )
+
+
+def _why_no_frame(packets: _Packets) -> str:
+    if packets.num_untimed:
+        return (
+            f"its times are damaged: {packets.num_untimed} frames are more than ten years from "
+            "time 0. Copy or record it again."
+        )
+    return "holds no frame that can be decoded; copy or record it again"
 
 
 def _picture(frame: VideoFrame | None, stream: VideoStream) -> tuple[DisplayMatrix, int, int]:
@@ -215,12 +294,31 @@ def _picture(frame: VideoFrame | None, stream: VideoStream) -> tuple[DisplayMatr
     return matrix, frame.width, frame.height
 
 
-def _declared_extent(container: InputContainer, stream: VideoStream) -> tuple[int, float]:
-    """Return the packets and the seconds that the header promises; 0 where it promises none."""
-    is_mov = "mov" in container.format.name
+@dataclass(frozen=True, kw_only=True)
+class _Declared:
+    """What the header promises; 0 where it promises nothing."""
+
+    num_packets: int
+    last_pts: int
+    """When the last frame is presented, ticks."""
+    duration_s: float
+
+
+def _declared(container: InputContainer, stream: VideoStream) -> _Declared:
     # the index of a MOV obeys its edit lists, its declared number of frames does not
-    num_packets = len(stream.index_entries) if is_mov else stream.frames
-    return num_packets, _matroska_duration_s(stream)
+    if "mov" in container.format.name:
+        entries = stream.index_entries
+        last_pts = entries[-1].timestamp if len(entries) else 0
+        return _Declared(num_packets=len(entries), last_pts=last_pts, duration_s=0.0)
+    # an AVI counts its frames, so their number is a time, too
+    is_avi = container.format.name == "avi"
+    max_packets = MAX_TIME_S * float(stream.average_rate or 0)
+    num_packets = stream.frames if stream.frames <= max_packets else 0
+    return _Declared(
+        num_packets=num_packets,
+        last_pts=num_packets - 1 if is_avi else 0,
+        duration_s=_matroska_duration_s(stream),
+    )
 
 
 def _matroska_duration_s(stream: VideoStream) -> float:
@@ -228,24 +326,47 @@ def _matroska_duration_s(stream: VideoStream) -> float:
     if tag is None:
         return 0.0
     hours, minutes, seconds = tag.groups()
-    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    duration_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    return duration_s if duration_s <= MAX_TIME_S else 0.0
 
 
 def _extent(
-    table: FrameTable, packets: _Packets, declared: tuple[int, float], stream: VideoStream
+    table: FrameTable, packets: _Packets, declared: _Declared, stream: VideoStream
 ) -> tuple[float, int]:
-    """Return the seconds and frames of the whole recording, its missing end included."""
-    declared_packets, declared_s = declared
+    """Return the seconds and frames of the whole recording, what is missing included."""
     ticks_T = np.diff(table.pts_T)
+    typical = _typical_ticks(ticks_T)
     fps = _nominal_fps(ticks_T, stream)
-    end_pts = max(packets.end_pts, int(table.pts_T[-1]) + _typical_ticks(ticks_T))
-    end_s = float(end_pts * stream_time_base(stream))
-    held_s = end_s - float(int(table.pts_T[0]) * stream_time_base(stream))
-    missing = max(declared_packets - packets.num_packets, 0)
-    missing_s = declared_s - max(end_s, held_s)  # some writers declare the end, some the length
-    if missing_s > _MISSING_END_S:
-        missing = round(missing_s * fps)
-    return held_s + missing / fps, len(table.pts_T) + missing
+    base_s = float(stream_time_base(stream))
+    end_pts = max(packets.end_pts, int(table.pts_T[-1]) + typical)
+    held_s = (end_pts - int(table.pts_T[0])) * base_s
+    missing = declared.num_packets - packets.num_packets
+    if missing > 0:
+        missing_end_s = max(declared.last_pts + typical - end_pts, 0) * base_s
+    else:
+        # some writers declare the end, some the length
+        missing_end_s = declared.duration_s - max(end_pts * base_s, held_s)
+        rounding_s = _VARIABLE_END_S if _is_variable(ticks_T) else _EVEN_END_FRAMES / fps
+        missing_end_s = missing_end_s if missing_end_s > rounding_s else 0.0
+        missing = round(missing_end_s * fps) + _lost_on_the_way(table, packets)
+    return held_s + missing_end_s, len(table.pts_T) + missing + packets.num_untimed
+
+
+def _lost_on_the_way(table: FrameTable, packets: _Packets) -> int:
+    """Return how many frames fit into the gaps of time at which the file is damaged.
+
+    A gap alone may be a pause of the camera.
+    """
+    if not packets.damage_pts:
+        return 0
+    ticks_T = np.diff(table.pts_T)
+    typical = _typical_ticks(ticks_T)
+    damage_pts = np.sort(np.array(packets.damage_pts, np.int64))
+    # the demuxer notices a frame or two off
+    first = np.searchsorted(damage_pts, table.pts_T[:-1] - _DAMAGE_FRAMES * typical)
+    last = np.searchsorted(damage_pts, table.pts_T[1:] + _DAMAGE_FRAMES * typical, side="right")
+    lost_T = np.round(ticks_T / typical).astype(np.int64) - 1
+    return int(lost_T[(lost_T > 0) & (first < last)].sum())
 
 
 def _typical_ticks(ticks_T: npt.NDArray[np.int64]) -> int:
@@ -268,4 +389,4 @@ def _creation_time(container: InputContainer) -> datetime | None:
         moment = datetime.fromisoformat(container.metadata.get("creation_time", ""))
     except ValueError:  # absent, or in a form of the writer's own
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return credible(moment)

@@ -1,0 +1,319 @@
+"""Damaged recordings: what is recovered, that its times are right, and that the loss shows."""
+
+import struct
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from poseact.errors import VideoError
+from poseact.video.probe import probe
+
+FIRST_GREY = 8  # of the noisy frames
+FASTSTART = {"movflags": "+faststart"}
+FRAGMENTED = {"movflags": "+frag_keyframe+empty_moov"}
+GOP = 15
+
+CONTAINERS = [
+    pytest.param(("v.mp4", FASTSTART), id="mp4"),
+    pytest.param(("v.mp4", FRAGMENTED), id="fragmented mp4"),
+    pytest.param(("v.mkv", {}), id="mkv"),
+    pytest.param(("v.ts", {}), id="ts"),
+    pytest.param(("v.flv", {}), id="flv"),
+    pytest.param(("v.avi", {}), id="avi"),
+]
+
+
+def _assert_times_are_right(got, *, except_frames=range(0)):
+    """Every frame is presented when it was recorded; some have damaged pixels."""
+    frames = zip(got.shown, got.times_s, strict=True)
+    told = [(shown, time_s) for shown, time_s in frames if round(time_s * 30) not in except_frames]
+    assert [shown / 30 for shown, _ in told] == pytest.approx(
+        [time_s for _, time_s in told], abs=2e-3
+    )
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+@pytest.mark.parametrize("keep", [0.9, 0.5, 0.2])
+def test_a_file_that_was_cut_off_gives_its_beginning(make_noisy, packets_of, recover, kind, keep):
+    name, options = kind
+    uri = Path(make_noisy(name, container_options=options))
+    content = uri.read_bytes()
+    whole = [pos + size <= keep * len(content) for pos, size in packets_of(str(uri))]
+    uri.write_bytes(content[: int(keep * len(content))])
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    # the last frame may be there in part
+    assert 0 <= len(got.frames) - sum(whole) <= 1
+    assert got.indices == list(range(len(got.frames)))
+    _assert_times_are_right(got, except_frames=range(sum(whole) - 1, 60))
+    assert not got.is_whole
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(("v.mp4", FASTSTART), id="index of an mp4"),
+        pytest.param(("v.mkv", {}), id="duration of an mkv"),
+        pytest.param(("v.avi", {}), id="number of frames of an avi"),
+    ],
+)
+@pytest.mark.parametrize("num_left", [57, 20])
+def test_a_header_tells_what_was_cut_off(make_noisy, packets_of, recover, kind, num_left):
+    name, options = kind
+    uri = Path(make_noisy(name, container_options=options))
+    uri.write_bytes(uri.read_bytes()[: packets_of(str(uri))[num_left][0] - 8])
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert len(got.frames) == pytest.approx(num_left, abs=1)
+    assert got.info.frames_expected == 60
+    assert got.info.duration_s == pytest.approx(2.0, abs=0.04)
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+@pytest.mark.parametrize("garbage_at", [(20, 64), (44, 64), (29, 6000), (44, 6000)])
+def test_garbage_costs_the_group_that_it_hits(make_noisy, packets_of, recover, kind, garbage_at):
+    name, options = kind
+    uri = Path(make_noisy(name, container_options=options))
+    content = bytearray(uri.read_bytes())
+    packets = packets_of(str(uri))
+    victim, length = garbage_at
+    start = packets[victim][0] - 4  # the container's own bytes as well
+    garbage = np.random.default_rng(victim).integers(0, 256, length, np.uint8).tobytes()
+    content[start : start + length] = garbage
+    starts = [pos for pos, _ in packets]
+    keyframes = [starts.index(pos) for pos, _ in packets_of(str(uri), keyframes_only=True)]
+    uri.write_bytes(content)
+    hit = [i for i, (pos, size) in enumerate(packets) if start - size < pos < start + length]
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    next_keyframe = next((k for k in keyframes if k > hit[-1]), 60)
+    lost = set(range(60)) - {round(time_s * 30) for time_s in got.times_s}
+    # FFmpeg goes on at the next cluster of a Matroska, and not at all after a fragment's header
+    resumes = {"v.mkv": next_keyframe + GOP, "v.mp4": 60}.get(name, next_keyframe)
+    assert lost <= set(range(hit[0], resumes))
+    _assert_times_are_right(got, except_frames=range(hit[0], next_keyframe))
+    assert not got.is_whole
+    if options is not FRAGMENTED:
+        assert got.info.frames_expected == 60
+
+
+@pytest.mark.parametrize("kind", [*CONTAINERS[2:5]])
+def test_bytes_that_were_lost_show_as_missing_frames(make_noisy, packets_of, recover, kind):
+    name, options = kind
+    uri = Path(make_noisy(name, container_options=options))
+    content = bytearray(uri.read_bytes())
+    start = packets_of(str(uri))[32][0] + 100
+    del content[start : start + 17_000]
+    uri.write_bytes(content)
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert 30 <= len(got.frames) < 60
+    _assert_times_are_right(got, except_frames=range(32, 45))
+    assert not got.is_whole
+    assert got.times_s[-1] == pytest.approx(59 / 30, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "coded",
+    [
+        pytest.param(("libx264", "v.mp4", {}), id="h264"),
+        pytest.param(("libx264", "v.mp4", {"x264-params": "cabac=0"}), id="h264 without cabac"),
+        pytest.param(("libx265", "v.mp4", {"x265-params": "log-level=none"}), id="h265"),
+        pytest.param(("mpeg4", "v.avi", {}), id="mpeg4"),
+        pytest.param(("mpeg2video", "v.mp4", {}), id="mpeg2"),
+        pytest.param(("libvpx-vp9", "v.mp4", {"deadline": "realtime"}), id="vp9"),
+        pytest.param(("mjpeg", "v.avi", {}), id="mjpeg"),
+    ],
+)
+def test_a_frame_of_zeros_is_seen_whatever_the_codec(make_noisy, packets_of, recover, coded):
+    codec, name, options = coded
+    pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    uri = Path(make_noisy(name, codec=codec, options=options, pix_fmt=pix_fmt))
+    intact = recover(str(uri), offset=FIRST_GREY)
+    content = bytearray(uri.read_bytes())
+    pos, size = packets_of(str(uri))[40]
+    content[pos : pos + size] = bytes(size)
+    uri.write_bytes(content)
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert (intact.is_whole, intact.shown) == (True, list(range(60)))
+    _assert_times_are_right(got, except_frames=range(40, 60))
+    assert set(range(40)) <= set(got.indices)
+    assert not got.is_whole
+    assert min(got.damaged_s + got.missing_s) == pytest.approx(40 / 30, abs=0.07)
+
+
+def test_the_place_of_a_loss_is_told(make_noisy, packets_of, recover):
+    uri = Path(make_noisy("v.mp4", container_options=FASTSTART))
+    content = bytearray(uri.read_bytes())
+    for victim in (22, 50):
+        pos, size = packets_of(str(uri))[victim]
+        content[pos : pos + size] = bytes(size)
+    uri.write_bytes(content)
+
+    for max_frames in (60, 15):
+        got = recover(str(uri), max_frames=max_frames)
+
+        assert got.indices == [i for i in range(60) if i not in (22, 50)]
+        assert got.damaged_s == got.missing_s == pytest.approx([22 / 30, 50 / 30])
+
+
+def _boxes(content, name):
+    """Where each box of an MP4 with this name has its content."""
+    found, start = [], content.find(name)
+    while start >= 0:
+        found.append(start + 4)
+        start = content.find(name, start + 1)
+    return found
+
+
+def test_an_mp4_without_its_index_is_an_error(make_noisy):
+    uri = Path(make_noisy("v.mp4"))  # the index comes last
+    content = uri.read_bytes()
+    uri.write_bytes(content[: content.find(b"moov") - 4])
+
+    with pytest.raises(VideoError, match="Check that the recording was finished"):
+        probe(str(uri))
+
+
+def test_an_mp4_whose_index_points_elsewhere_has_no_whole_frame(make_noisy, recover):
+    uri = Path(make_noisy("v.mp4", container_options=FASTSTART))
+    content = bytearray(uri.read_bytes())
+    (stco,) = _boxes(content, b"stco")
+    (num_chunks,) = struct.unpack_from(">I", content, stco + 4)
+    rng = np.random.default_rng(0)
+    for chunk in range(num_chunks):
+        place = int(rng.integers(2**31, 2**32))
+        struct.pack_into(">I", content, stco + 8 + 4 * chunk, place)
+    uri.write_bytes(content)
+
+    with pytest.raises(VideoError, match="no frame that can be decoded"):
+        recover(str(uri))
+
+
+def test_an_mp4_whose_keyframes_are_listed_wrongly_shows_its_loss(make_noisy, recover):
+    uri = Path(make_noisy("v.mp4", container_options=FASTSTART))
+    content = bytearray(uri.read_bytes())
+    (stss,) = _boxes(content, b"stss")
+    assert struct.unpack_from(">5I", content, stss + 4) == (4, 1, 16, 31, 46)
+    struct.pack_into(">4I", content, stss + 8, 1, 20, 31, 46)
+    uri.write_bytes(content)
+
+    got = recover(str(uri), offset=FIRST_GREY, max_frames=15)
+
+    assert (got.shown, got.indices) == (list(range(60)), list(range(60)))
+
+
+def test_an_avi_without_an_index_is_read_through(make_noisy, recover):
+    uri = Path(make_noisy("v.avi"))
+    content = uri.read_bytes()
+    uri.write_bytes(content[: content.find(b"idx1")])
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert (got.shown, got.is_whole) == (list(range(60)), True)
+    _assert_times_are_right(got)
+    assert recover(str(uri), max_frames=15).frames == got.frames
+
+
+def test_a_damaged_avi_without_an_index_shows_its_loss_but_not_where(
+    make_noisy, packets_of, recover
+):
+    """An AVI has no times: a frame that cannot be found makes all later ones early."""
+    uri = Path(make_noisy("v.avi"))
+    content = bytearray(uri.read_bytes())
+    (pos, size), (second, _) = packets_of(str(uri))[30:32]
+    content[pos - 8 : second - 8] = bytes(second - pos)
+    uri.write_bytes(content[: content.find(b"idx1")])
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert size > 0
+    assert (len(got.frames), got.info.frames_expected) == (59, 60)
+    assert not got.is_whole
+
+
+def test_an_mkv_without_an_index_is_read_through(make_noisy, recover):
+    uri = make_noisy("v.mkv", container_options={"live": "1"})
+    assert b"\x1c\x53\xbb\x6b" not in Path(uri).read_bytes()  # Cues
+
+    got = recover(uri, offset=FIRST_GREY)
+
+    assert (got.shown, got.is_whole) == (list(range(60)), True)
+    assert recover(uri, max_frames=15).frames == got.frames
+
+
+def test_frames_that_are_declared_but_absent_are_expected(make_noisy, recover):
+    uri = Path(make_noisy("v.avi"))
+    content = bytearray(uri.read_bytes())
+    struct.pack_into("<I", content, content.find(b"strh") + 8 + 32, 90)
+    uri.write_bytes(content)
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert (got.shown, got.info.frames_expected) == (list(range(60)), 90)
+    assert got.info.duration_s == pytest.approx(3.0)
+
+
+def test_a_pause_of_the_camera_is_no_damage(make_noisy, recover):
+    pts = [*range(30), *range(300, 330)]
+    for name in ("v.mkv", "v.ts", "v.flv", "v.mp4"):
+        got = recover(make_noisy(name, pts=pts), offset=FIRST_GREY)
+
+        assert got.is_whole
+        assert got.info.frames_expected == 60
+        assert got.shown == list(range(60))
+
+
+@pytest.mark.parametrize("codec", ["png", "mjpeg", "gif"])
+def test_a_picture_with_the_name_of_a_video_is_none(tmp_path, codec):
+    formats = {"png": "rgb24", "mjpeg": "yuvj420p", "gif": "rgb8"}
+    context = av.CodecContext.create(codec, "w")
+    context.width, context.height, context.pix_fmt = 64, 48, formats[codec]
+    context.time_base = Fraction(1, 30)
+    frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8)).reformat(
+        format=formats[codec]
+    )
+    frame.pts = 0
+    content = b"".join(bytes(p) for p in [*context.encode(frame), *context.encode(None)])
+    (tmp_path / "v.mp4").write_bytes(content)
+
+    with pytest.raises(VideoError, match="cannot be read as a video"):
+        probe(str(tmp_path / "v.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("side", "message"),
+    [
+        pytest.param(12_000, "declares frames of 12000 x 12000 pixels", id="too many pixels"),
+        pytest.param(100_000, "declares frames of no size that can be", id="out of all bounds"),
+    ],
+)
+def test_a_size_that_no_memory_holds_is_refused(make_by_pyav, side, message):
+    pictures = [np.zeros((48, 64, 3), np.uint8)] * 3
+    uri = Path(make_by_pyav("v.avi", pictures, codec="ffv1"))
+    content = bytearray(uri.read_bytes())
+    struct.pack_into("<II", content, content.find(b"strf") + 12, side, side)
+    uri.write_bytes(content)
+
+    with pytest.raises(VideoError, match=message):
+        probe(str(uri))
+
+
+def test_a_frame_of_8k_is_decoded(make_by_pyav, recover):
+    pictures = [np.full((4320, 7680, 3), 40 * i, np.uint8) for i in range(2)]
+    uri = make_by_pyav("v.mp4", pictures, options={"preset": "ultrafast"})
+
+    got = recover(uri)
+
+    assert (got.info.width, got.info.height) == (7680, 4320)
+    assert got.shown == [0, 10]
+    assert got.is_whole
