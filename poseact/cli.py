@@ -20,6 +20,7 @@ from tyro import _errors as tyro_errors
 from poseact import __version__
 from poseact.analysis.config import AnalyzeConfig
 from poseact.analysis.rescore_config import RescoreConfig
+from poseact.analysis.verify_config import VerifyConfig
 from poseact.config_file import closest, read_config_file
 from poseact.demo import DemoConfig
 from poseact.doctor import DoctorConfig
@@ -111,6 +112,12 @@ def _rescore(config: RescoreConfig) -> int:
     return rescore(config)
 
 
+def _verify(config: VerifyConfig) -> int:
+    from poseact.analysis.verify import verify
+
+    return verify(config)
+
+
 def _export(config: ExportConfig) -> int:
     from poseact.review.export import export
 
@@ -138,6 +145,7 @@ COMMANDS: dict[str, Command[Any]] = {
     "predict": Command(PredictConfig, _predict),
     "analyze": Command(AnalyzeConfig, _analyze),
     "rescore": Command(RescoreConfig, _rescore),
+    "verify": Command(VerifyConfig, _verify),
     "export": Command(ExportConfig, _export),
 }
 

@@ -7,11 +7,13 @@
     |   `-- VideoError    one file cannot be decoded      (recorded, the job goes on)
     `-- OutputError       results cannot be written       exit code 4
 
-A command that finished, but with some videos failed or partial, exits with ``EXIT_INCOMPLETE``.
+A command that finished, but with some videos failed or partial, exits with ``EXIT_INCOMPLETE``;
+``verify`` of tables that contradict each other with ``EXIT_WRONG``.
 Messages say where, what is wrong (got and expected), and what to do next.
 """
 
 EXIT_INCOMPLETE = 5
+EXIT_WRONG = 6
 
 
 class PoseactError(Exception):

@@ -132,6 +132,43 @@ def require_same_settings(run: Run, run_ids: Iterable[str]) -> None:
         raise _other_settings(run.out, _changes(earlier, recorded.get("decisive", {})))
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecordedRun:
+    """What ``run.json`` tells of a folder of results."""
+
+    run_id: str
+
+    config_hash: str
+    """Of the settings as they are now."""
+
+    actions: tuple[str, ...]
+
+    earlier_hashes: Mapping[str, str]
+    """Hash of the settings of each run whose results were, in part or all, overwritten."""
+
+    is_rescored: bool
+    """Whether all timelines have these settings; False while a rescore is not at its end."""
+
+
+def read_run(out: AnyPath) -> RecordedRun:
+    """Read ``run.json``.
+
+    Raises:
+        ConfigError: If it is damaged, or not ours.
+        InputError: If there is none.
+    """
+    recorded = _recorded(out / RUN_FILE)
+    if recorded is None:
+        raise _no_run(out)
+    return RecordedRun(
+        run_id=recorded["run_id"],
+        config_hash=_hash(recorded["decisive"]),
+        actions=tuple(recorded["actions"]),
+        earlier_hashes={id_: _hash(of) for id_, of in recorded.get(_EARLIER, {}).items()},
+        is_rescored=recorded.get(_RESCORE) != _UNFINISHED,
+    )
+
+
 def begin_rescore(
     out: AnyPath,
     *,
@@ -159,9 +196,7 @@ def begin_rescore(
     """
     recorded = _recorded(out / RUN_FILE)
     if recorded is None:
-        raise InputError(
-            f"{out}: holds no run of poseact. Name the --out of a finished `poseact analyze`."
-        )
+        raise _no_run(out)
     if (out / WORK).exists():
         raise InputError(
             f"{out}: the run is not finished. The same `poseact analyze` again goes on with it; "
@@ -272,6 +307,12 @@ def _recorded(path: AnyPath) -> dict[str, Any] | None:
     if not isinstance(recorded, dict) or not recorded.keys() >= _KEYS:
         raise ConfigError(f"{path}: was not written by `poseact analyze`. Choose another --out.")
     return recorded
+
+
+def _no_run(out: AnyPath) -> InputError:
+    return InputError(
+        f"{out}: holds no run of poseact. Name the --out of a finished `poseact analyze`."
+    )
 
 
 def _require_rescored(out: AnyPath, recorded: Mapping[str, Any]) -> None:

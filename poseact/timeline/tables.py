@@ -11,7 +11,7 @@ writing twice is the same as writing once.
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
@@ -217,6 +217,11 @@ def read_rows(path: AnyPath, columns: Sequence[str]) -> pa.Table:
     """
     with _open_parquet(path) as file:
         return file.read(columns=list(columns))
+
+
+def open_table(path: AnyPath) -> AbstractContextManager[pq.ParquetFile]:
+    """Open one file of a table; InputError if it is damaged or of another version."""
+    return _open_parquet(path)
 
 
 def stream_timeline(

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from poseact.analysis.run import open_run
+from poseact.analysis.run import open_run, require_same_settings
 from poseact.errors import ConfigError, OutputError
 from poseact.timeline.segments import SegmentRules
 
@@ -85,3 +85,52 @@ def test_a_folder_that_cannot_be_written_is_an_output_error(make_config, tmp_pat
 
     with pytest.raises(OutputError, match="cannot be written"):
         open_run(make_config("a.mp4", out=tmp_path / "file" / "out"), **MODELS)
+
+
+def test_overwrite_takes_up_the_folder_and_knows_the_run_before(make_config):
+    config = make_config("a.mp4", rules=SegmentRules())
+    before = open_run(config, **MODELS)
+    (before.work.root / "parts" / "left").mkdir()
+    other = dataclasses.replace(config, rules=SegmentRules(on=0.8), overwrite=True)
+
+    after = open_run(other, **MODELS)
+
+    assert after.run_id != before.run_id
+    assert after.work.root != before.work.root
+    assert not before.work.root.exists()
+    assert open_run(dataclasses.replace(other, overwrite=False), **MODELS) == after
+    with pytest.raises(ConfigError, match=r"rules\.on was 0\.6, is 0\.8.*--overwrite"):
+        require_same_settings(after, {before.run_id, after.run_id})
+    require_same_settings(after, {after.run_id})
+
+
+def test_overwrite_with_the_same_settings_changes_nothing(make_config):
+    config = make_config("a.mp4")
+    before = open_run(config, **MODELS)
+
+    assert open_run(dataclasses.replace(config, overwrite=True), **MODELS) == before
+
+
+def test_a_run_whose_folder_was_taken_or_removed_is_told(make_config):
+    config = make_config("a.mp4")
+    run = open_run(config, **MODELS)
+    run.require_current()
+    open_run(dataclasses.replace(config, detect_every_s=0.5, overwrite=True), **MODELS)
+
+    with pytest.raises(OutputError, match=f"no longer holds run {run.run_id}"):
+        run.require_current()
+    (config.out / "run.json").unlink()
+    with pytest.raises(OutputError, match=f"no longer holds run {run.run_id}"):
+        run.require_current()
+
+
+def test_the_work_folder_goes_when_no_video_is_unfinished(make_config):
+    run = open_run(make_config("a.mp4"), **MODELS)
+    (run.work.root / "manifest" / "v.json").write_text("{}")
+
+    run.remove_work()
+    assert run.work.root.exists()
+
+    (run.work.root / "manifest" / "v.json").unlink()
+    run.remove_work()
+    assert not (run.out / "work").exists()
