@@ -1,5 +1,6 @@
 """Opening a video, restricted to one file, or object of a store, in a true video container."""
 
+import io
 import os
 import stat
 from bisect import bisect_left
@@ -19,6 +20,7 @@ from poseact.errors import VideoError
 from poseact.remote import RemotePath
 from poseact.storage import to_path
 from poseact.video.find import shown
+from poseact.video.mp4_index import Reader, frames_without_table
 from poseact.video.watchdog import alive
 
 if TYPE_CHECKING:
@@ -45,6 +47,9 @@ _CONTAINERS = "MP4/MOV, Matroska/WebM, AVI, MPEG-TS, MPEG-PS, FLV, ASF/WMV or Og
 
 _STORE_BUFFER_BYTES = 1024**2
 """Bytes that FFmpeg asks a store for at once; each is a request, and its default is 32 KiB."""
+
+_INDEX_BUFFER_BYTES = 64 * 1024
+"""The same for the look at the index before."""
 
 _AVI_CHUNK_HEADER_BYTES = 8
 """From where the index of an AVI says that a frame is, to where its packet starts."""
@@ -159,6 +164,8 @@ def _open_file(uri: str, path: Path) -> InputContainer:
     if not stat.S_ISREG(status.st_mode):
         raise VideoError(f"{shown(uri)}: not a regular file; expected a video file")
     _require_content(uri, status.st_size)
+    with path.open("rb") as file:
+        _require_credible_index(uri, file, status.st_size)
     # "file:" keeps a colon in a name from being read as a protocol
     return _open_container(uri, f"file:{uri}", protocol_whitelist="file")
 
@@ -167,9 +174,14 @@ def _open_file(uri: str, path: Path) -> InputContainer:
 def _open_in_store(uri: str, path: RemotePath) -> Iterator[InputContainer]:
     if path.is_dir():
         raise VideoError(f"{shown(uri)}: is a folder; expected a video file")
-    _require_content(uri, path.stat().st_size)
+    size_bytes = path.stat().st_size
+    _require_content(uri, size_bytes)
     # the object is open already: what it names could only be something else
     with path.open("rb") as file:
+        buffered = io.BufferedReader(file, _INDEX_BUFFER_BYTES)
+        _require_credible_index(uri, buffered, size_bytes)
+        buffered.detach()
+        file.seek(0)
         yield _open_container(uri, file, protocol_whitelist="")
 
 
@@ -190,6 +202,15 @@ def _open_container(uri: str, file: Any, *, protocol_whitelist: str) -> InputCon
 def _require_content(uri: str, size_bytes: int) -> None:
     if size_bytes == 0:
         raise VideoError(f"{shown(uri)}: the file is empty (0 bytes); copy or record it again")
+
+
+def _require_credible_index(uri: str, file: Reader, size_bytes: int) -> None:
+    num_frames = frames_without_table(file, size_bytes)
+    if num_frames > size_bytes:
+        raise VideoError(
+            f"{shown(uri)}: its index claims {num_frames:,} frames in {size_bytes:,} bytes. "
+            "Copy or record it again."
+        )
 
 
 def _cannot_open(uri: str, error: OSError) -> VideoError:

@@ -104,17 +104,18 @@ def _peak_mb():
 
 
 @pytest.mark.timeout(30)
-def test_a_small_mp4_whose_index_counts_a_billion_frames_takes_no_memory(make_by_pyav):
+@pytest.mark.parametrize("num_frames", [10**9, 10**7])
+def test_a_small_mp4_whose_index_counts_a_billion_frames_takes_no_memory(make_by_pyav, num_frames):
     uri = Path(make_by_pyav("v.mp4", PICTURES))
     content = bytearray(uri.read_bytes())
     places = {b"stsz": 8, b"stts": 12, b"stsc": 16}
     for box, offset in places.items():
-        struct.pack_into(">I", content, content.find(box) + 4 + offset, 10**9)
+        struct.pack_into(">I", content, content.find(box) + 4 + offset, num_frames)
     struct.pack_into(">I", content, content.find(b"stsz") + 8, 1)  # all of one byte
     uri.write_bytes(content)
     before_mb = _peak_mb()
 
-    with pytest.raises(VideoError, match="no frame that can be decoded"):
+    with pytest.raises(VideoError, match=r"claims 1[0,]+ frames in [12],\d+ bytes"):
         probe(str(uri))
 
     assert _peak_mb() - before_mb < 100
