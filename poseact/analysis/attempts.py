@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from poseact.storage import AnyPath, cannot_write, write_bytes
+from poseact.video.find import shown
 from poseact.video.watchdog import died_of, watch
 
 MAX_FAULTS: Final = 3
@@ -49,7 +50,7 @@ class Poison:
 
     def of_file(self, uri: str) -> dict[str, Any]:
         """Return what a chunk's receipt says about it: fields and their values."""
-        return {**dataclasses.asdict(self), "error": f"{uri}: {self.error}"}
+        return {**dataclasses.asdict(self), "error": f"{shown(uri)}: {self.error}"}
 
 
 @dataclasses.dataclass(frozen=True)

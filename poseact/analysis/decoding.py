@@ -18,7 +18,7 @@ from poseact.analysis.ledger import Receipt, Work
 from poseact.errors import VideoError
 from poseact.geometry import ImageArray
 from poseact.video.chunks import Chunk
-from poseact.video.decode import decode_chunk
+from poseact.video.decode import DecodeReport, decode_chunk
 
 Batch: TypeAlias = dict[str, npt.NDArray[Any]]
 
@@ -115,7 +115,7 @@ def _decoded(chunk: Chunk, time_base: Fraction, attempt: Attempt) -> _Decoded:
             num_frames=len(pts_s),
             decode_errors=frames.report.num_errors,
             last_good_pts_s=last_good_s,
-            first_lost_pts_s=_first_lost_s(chunk, time_base, frame_index),
+            first_lost_pts_s=_first_lost_s(chunk, time_base, frame_index, frames.report),
             **failure,
         ),
         frames_THWC=frames_THWC[: len(pts_s)],
@@ -125,8 +125,11 @@ def _decoded(chunk: Chunk, time_base: Fraction, attempt: Attempt) -> _Decoded:
     )
 
 
-def _first_lost_s(chunk: Chunk, time_base: Fraction, frame_index: Sequence[int]) -> float | None:
-    """Return when the first planned frame that was not decoded is shown; None if all were."""
+def _first_lost_s(
+    chunk: Chunk, time_base: Fraction, frame_index: Sequence[int], report: DecodeReport
+) -> float | None:
+    """Return when the first frame is shown that did not come, or came damaged; None if all came."""
     found = {index - chunk.first_frame_index for index in frame_index}
-    lost = next((pts for place, pts in enumerate(chunk.frame_pts) if place not in found), None)
+    missing = {pts for place, pts in enumerate(chunk.frame_pts) if place not in found}
+    lost = min(missing | report.damaged_pts, default=None)
     return None if lost is None else float(lost * time_base)

@@ -58,7 +58,7 @@ class Receipt:
     """Presentation time of the last decoded frame, seconds; None without frames."""
 
     first_lost_pts_s: float | None = None
-    """Presentation time of the first planned frame that is not among them; None if all are."""
+    """Presentation time of the first frame that did not come, or came damaged; None if all came."""
 
     error_kind: str | None = None
     """Class of the error that ended the chunk early; None if nothing did."""

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from poseact.analysis.ledger import PlannedVideo, Receipt
 from poseact.analysis.plan import UnreadableVideo
+from poseact.video.find import shown
 
 Status: TypeAlias = Literal["ok", "partial", "failed"]
 
@@ -50,7 +51,7 @@ def video_row(video: PlannedVideo, receipts: Sequence[Receipt], run_id: str) -> 
     lost_s = [r.first_lost_pts_s for r in receipts if r.first_lost_pts_s is not None]
     end_s = max((r.last_good_pts_s for r in receipts if r.last_good_pts_s is not None), default=0.0)
     lost = (
-        f"{info.uri}: {num_frames} of {info.frames_expected} frames could be analysed, "
+        f"{shown(info.uri)}: {num_frames} of {info.frames_expected} frames could be analysed, "
         f"{decode_errors} decode errors, the first loss is at {min(lost_s, default=end_s):.3f} s. "
         "The recording is damaged or cut off."
     )

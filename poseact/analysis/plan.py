@@ -12,7 +12,7 @@ from poseact.analysis.ledger import PlannedVideo
 from poseact.analysis.run import Run
 from poseact.errors import InputError, VideoError
 from poseact.video.chunks import plan_chunks
-from poseact.video.find import find_videos
+from poseact.video.find import find_videos, shown
 from poseact.video.probe import probe, video_id_of
 
 
@@ -190,7 +190,9 @@ def record_plan(
             return video
         with work.attempts.start(video_id, "probing", read_timeout_s) as attempt:
             if attempt.poison:
-                raise _PoisonError(attempt.poison.error_kind, f"{uri}: {attempt.poison.error}")
+                raise _PoisonError(
+                    attempt.poison.error_kind, f"{shown(uri)}: {attempt.poison.error}"
+                )
             video = _planned(uri, chunk_bytes)
         work.save_plan(video)
         return video

@@ -14,6 +14,7 @@ from poseact.analysis.outcome import VideoOutcome
 from poseact.analysis.plan import Plan, Planned
 from poseact.analysis.run import Run
 from poseact.timeline.segments import SegmentRules
+from poseact.video.find import shown
 
 LOG_EVERY_S = 10.0
 """Time between two lines of progress where there is no terminal."""
@@ -189,7 +190,7 @@ def dry_run_text(plan: Plan, *, memory_bytes: int, estimated_s: float) -> str:
     return "\n".join(
         [
             *(
-                f"{info.uri}: {info.codec} {info.width}x{info.height}, "
+                f"{shown(info.uri)}: {info.codec} {info.width}x{info.height}, "
                 f"{info.frames_expected:,} frames, {_clock(info.duration_s)}"
                 for info in infos
             ),

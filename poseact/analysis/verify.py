@@ -17,6 +17,7 @@ from poseact.errors import EXIT_INCOMPLETE, EXIT_WRONG, InputError
 from poseact.storage import AnyPath, to_path
 from poseact.timeline.schema import SEGMENTS, VIDEOS, timeline_schema
 from poseact.timeline.tables import open_table
+from poseact.video.find import shown
 
 _TABLES = ("videos", "timeline", "segments")
 
@@ -106,7 +107,7 @@ def _problems_of_video(
     files: Mapping[str, Mapping[str, Sequence[AnyPath]]],
     counts: _Counts,
 ) -> Iterator[str]:
-    video_id, uri = row["video_id"], row["uri"]
+    video_id, uri = row["video_id"], shown(row["uri"])
     hashes = {run.config_hash, run.earlier_hashes.get(row["run_id"], run.config_hash)}
     if row["run_id"] != run.run_id and row["run_id"] not in run.earlier_hashes:
         yield f"{uri}: its row is of run {row['run_id']}, which run.json does not know."
