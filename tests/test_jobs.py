@@ -152,10 +152,19 @@ def test_stopping_nothing_is_no_error(repo, tmp_path):
         (["train_action.py"], "train-action"),
         (["analyze.py"], "analyze"),
         (["rescore.py"], "rescore"),
+        (["verify.py"], "verify"),
         (["evaluate.py", "pose"], "evaluate-pose"),
         (["evaluate.py", "action"], "evaluate-action"),
     ],
-    ids=["train_pose", "train_action", "analyze", "rescore", "evaluate pose", "evaluate action"],
+    ids=[
+        "train_pose",
+        "train_action",
+        "analyze",
+        "rescore",
+        "verify",
+        "evaluate pose",
+        "evaluate action",
+    ],
 )
 def test_a_job_takes_the_flags_of_its_command(repo, script, command):
     name, *kind = script
