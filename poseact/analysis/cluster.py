@@ -261,9 +261,14 @@ def _own_errors() -> Iterator[None]:
         yield
     except RayTaskError as error:  # an error of Python's in a worker
         own = _own_error(error)
-        if own is None:
-            raise
-        raise own from error
+        if own is not None:
+            raise own from error
+        if isinstance(error.cause, OSError):
+            raise OutputError(
+                f"a worker cannot read or write ({error.cause}). Give the same command again; it "
+                "goes on where it stopped."
+            ) from error
+        raise
     except RayError as error:
         reason = str(error).partition("\n")[0]
         raise OutputError(

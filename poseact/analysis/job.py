@@ -35,7 +35,7 @@ from poseact.analysis.resources import (
     pools_for,
 )
 from poseact.analysis.run import Run, open_run, require_same_settings
-from poseact.errors import EXIT_INCOMPLETE, InputError
+from poseact.errors import EXIT_INCOMPLETE, InputError, OutputError, VideoError
 from poseact.models.action import load_action
 from poseact.models.detection import Detector, detector_for
 from poseact.models.looks import CropModel
@@ -86,7 +86,12 @@ def analyze(config: AnalyzeConfig) -> int:
                 actions=action.classes,
             )
             require_shared(run)
-            rows = _analyze(inputs, config, run, action, lock=lock, started=started)
+            try:
+                rows = _analyze(inputs, config, run, action, lock=lock, started=started)
+            except OSError as error:  # of listing and removing
+                raise OutputError(
+                    f"{run.out}: cannot be read or written ({error}). Give the same command again."
+                ) from error
     is_complete = not inputs.missing and all(row["status"] == "ok" for row in rows)
     return 0 if is_complete else EXIT_INCOMPLETE
 
@@ -149,10 +154,11 @@ def _analyze(  # noqa: PLR0913 - what a run consists of
 def _finished_rows(run: Run) -> dict[str, dict[str, Any]]:
     """Return the rows of videos that were finished, by whatever run, by id.
 
-    One that could not be read at all is not among them: it may be mended by now.
+    One that could not be opened, or no longer in the middle, is not among them: it may be mended by
+    now, and its disk or store may answer.
     """
     videos = read_videos(run.out)
-    videos = videos[videos["codec"].notna()]
+    videos = videos[videos["codec"].notna() & (videos["error_kind"] != VideoError.__name__)]
     rows: Any = videos.astype(object).where(videos.notna(), None).to_dict("records")
     return {row["video_id"]: row for row in rows}
 

@@ -194,6 +194,8 @@ def record_plan(
                     attempt.poison.error_kind, f"{shown(uri)}: {attempt.poison.error}"
                 )
             video = _planned(uri, chunk_bytes)
+        # a plan that was lost may have had other borders, and chunks are named by their start alone
+        work.forget(video_id)
         work.save_plan(video)
         return video
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from poseact.analysis.actions import ActionModel, find_actions
 from poseact.analysis.footage import Footage, write_tables, zero_utc
+from poseact.analysis.lock import hold_lock
 from poseact.analysis.outcome import VideoOutcome
 from poseact.analysis.report import video_lines, why_nothing
 from poseact.analysis.rescore_config import RescoreConfig
-from poseact.analysis.run import Run, begin_rescore, end_rescore
+from poseact.analysis.run import Run, begin_rescore, end_rescore, read_run
 from poseact.analysis.tracks import TRACK_COLUMNS, Tracks
 from poseact.errors import EXIT_INCOMPLETE
 from poseact.models.action import load_action
@@ -40,11 +41,17 @@ def rescore(config: RescoreConfig) -> int:
         ConfigError: If the rules make no sense.
         InputError: If there is no finished run, its tables are of another version, or one cannot
             be read.
-        OutputError: If a table cannot be written.
+        OutputError: If a table cannot be written, or another run writes there.
     """
-    started = time.perf_counter()
     action = load_action(config.action_model)
     out = to_path(config.out)
+    read_run(out)  # or there would be nothing to lock
+    with hold_lock(out):
+        return _rescore(config, out, action)
+
+
+def _rescore(config: RescoreConfig, out: AnyPath, action: ActionModel) -> int:
+    started = time.perf_counter()
     videos = read_videos(out)
     rows: Any = videos.astype(object).where(videos.notna(), None).to_dict("records")
     timelines = find_timelines(out)

@@ -222,6 +222,7 @@ def begin_rescore(
 
 def end_rescore(run: Run) -> None:
     """Tell that all tables are as ``run.json`` says; OutputError if it cannot be written."""
+    run.require_current()
     recorded = _recorded(run.out / RUN_FILE) or {}
     recorded.pop(_RESCORE, None)
     _write(run.out, recorded)

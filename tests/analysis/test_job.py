@@ -125,6 +125,23 @@ def test_new_recordings_join_the_results(make_video, make_config, tmp_path, ray_
     assert {path: after[path] for path in before} == before
 
 
+def test_a_video_that_went_away_in_the_middle_is_tried_again(
+    make_video, make_config, open_run_of, watch_here, ray_cluster, capsys
+):
+    path = make_video(num_frames=10)
+    config = make_config(path, make_video("yard/b.mp4", num_frames=10))
+    [video] = make_plan([str(path)], chunk_bytes=CHUNK_BYTES).videos
+    away = path.rename(path.with_suffix(".away"))
+    watch_here(config, open_run_of(config), video)
+    away.rename(path)
+    assert analyze(config) == 5
+    assert "cannot be opened" in capsys.readouterr().out
+
+    assert analyze(config) == 0
+
+    assert read_videos(config.out)["frames_analyzed"].tolist() == [10, 10]
+
+
 def test_a_video_cut_off_is_partial(make_video, make_config, ray_cluster, capsys):
     path = make_video("yard/cut.mkv")
     content = path.read_bytes()
