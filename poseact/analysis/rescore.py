@@ -13,7 +13,7 @@ from poseact.analysis.rescore_config import RescoreConfig
 from poseact.analysis.run import Run, begin_rescore, end_rescore, read_run
 from poseact.analysis.tracks import TRACK_COLUMNS, Tracks
 from poseact.errors import EXIT_INCOMPLETE
-from poseact.models.action import load_action
+from poseact.models.action import ActionClassifier, load_action
 from poseact.storage import AnyPath, to_path
 from poseact.timeline.tables import (
     camera_of,
@@ -50,7 +50,7 @@ def rescore(config: RescoreConfig) -> int:
         return _rescore(config, out, action)
 
 
-def _rescore(config: RescoreConfig, out: AnyPath, action: ActionModel) -> int:
+def _rescore(config: RescoreConfig, out: AnyPath, action: ActionClassifier) -> int:
     started = time.perf_counter()
     videos = read_videos(out)
     rows: Any = videos.astype(object).where(videos.notna(), None).to_dict("records")
