@@ -7,6 +7,7 @@ machine, and after a minute on another.
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import socket
@@ -30,6 +31,9 @@ RENEW_S: Final = 10.0
 
 STALE_S: Final = 60.0
 """Age from which a lock that nobody renewed is taken over."""
+
+_NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What file systems answer that have no hard links, such as mounted object stores."""
 
 _SETTLE_S: Final = 1.0
 """In a store, two may write at once; after this time both see who came last."""
@@ -164,8 +168,22 @@ def _created(path: AnyPath, me: _Owner) -> bool:
         os.link(unfinished, path)  # unlike a rename, it fails if there is one
     except FileExistsError:
         return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _created_without_link(path, me)
     finally:
         unfinished.unlink(missing_ok=True)
+    return True
+
+
+def _created_without_link(path: Path, me: _Owner) -> bool:
+    """Write the lock where there are no links; half written, it counts as nobody's."""
+    try:
+        with path.open("x") as file:
+            file.write(_text(me))
+    except FileExistsError:
+        return False
     return True
 
 
@@ -181,7 +199,7 @@ def _remove(path: AnyPath, holder: _Owner | None) -> None:
         return
     removed = _read(aside)
     if removed is not None and (holder is None or removed.holder_id != holder.holder_id):
-        with contextlib.suppress(FileExistsError):
+        with contextlib.suppress(OSError):
             os.link(aside, path)
     aside.unlink()
 
