@@ -7,6 +7,7 @@ from pathlib import Path
 from poseact.errors import ConfigError
 from poseact.storage import to_path
 from poseact.timeline.segments import SegmentRules
+from poseact.video.find import absolute_path
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,6 +109,7 @@ class AnalyzeConfig:
         """Return the same settings for processes that run in another folder."""
         return dataclasses.replace(
             self,
+            videos=tuple(map(absolute_path, self.videos)),
             out=str(to_path(self.out)),
             pose_model=self.pose_model and self.pose_model.absolute(),
             action_model=self.action_model and self.action_model.absolute(),

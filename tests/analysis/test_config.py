@@ -28,8 +28,10 @@ def test_a_score_that_nobody_has_is_refused():
 def test_workers_get_absolute_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    config = AnalyzeConfig(videos=("a.mp4",), out=Path("out"), pose_model=Path("pose")).absolute()
+    videos = ("a.mp4", "yard/*.mp4", "s3://bucket/yard")
+    config = AnalyzeConfig(videos=videos, out="out", pose_model=Path("pose")).absolute()
 
+    assert config.videos == (f"{tmp_path}/a.mp4", f"{tmp_path}/yard/*.mp4", "s3://bucket/yard")
     assert config.out == str(tmp_path / "out")
     assert config.pose_model == tmp_path / "pose"
     assert config.action_model is None
