@@ -163,7 +163,7 @@ def assert_finishes(runs, out, expected, **changes):
 
 def test_death_before_any_change_loses_nothing(runs, undisturbed):
     expected, changes = undisturbed
-    for place in some(range(len(changes)), 24):
+    for place in some(range(len(changes)), 12):
         out = runs.new_out()
         died = runs(out, fault="die", at=place)
         assert died["signal"] == 9, f"before {changes[place]}"
@@ -192,7 +192,7 @@ def test_death_while_overwriting_ends_in_the_new_results(runs, undisturbed, with
     changes = runs(rehearsal, overwrite=True, rules=OTHER_RULES)["changes"]
     assert results(rehearsal) == with_other_rules
 
-    for place in some(range(len(changes)), 16):
+    for place in some(range(len(changes)), 10):
         out = runs.new_out()
         shutil.copytree(finished, out)
         died = runs(out, fault="die", at=place, overwrite=True, rules=OTHER_RULES)
@@ -206,7 +206,7 @@ def test_death_while_overwriting_is_no_way_to_the_old_results(runs, undisturbed,
     expected, _ = undisturbed
     finished = runs.new_out()
     runs(finished)
-    for place in some(range(90), 8):
+    for place in some(range(90), 5):
         out = runs.new_out()
         shutil.copytree(finished, out)
         runs(out, fault="die", at=place, overwrite=True, rules=OTHER_RULES)
@@ -220,7 +220,7 @@ def test_death_while_overwriting_is_no_way_to_the_old_results(runs, undisturbed,
 @pytest.mark.parametrize("fault", ["read-only", "full"])
 def test_a_change_that_fails_is_one_line_and_loses_nothing(fault, runs, undisturbed):
     expected, changes = undisturbed
-    for place in some(range(len(changes)), 24):
+    for place in some(range(len(changes)), 12):
         out = runs.new_out()
         answer = runs(out, fault=fault, at=place)
         if answer["error"] is None:  # of no consequence: the lock of one who is dead falls
@@ -235,7 +235,7 @@ def test_a_change_that_fails_is_one_line_and_loses_nothing(fault, runs, undistur
 
 def test_a_folder_removed_before_any_change_is_told_or_complete(runs, undisturbed):
     expected, changes = undisturbed
-    for place in some(range(len(changes)), 24):
+    for place in some(range(len(changes)), 12):
         out = runs.new_out()
         answer = runs(out, fault="remove", at=place)
         if answer["error"]:
