@@ -58,6 +58,14 @@ def write_text(path: AnyPath, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def remove_file(path: AnyPath) -> None:
+    """Remove a file, if it is there; OutputError if it cannot be removed."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
 def remove_tree(path: AnyPath) -> None:
     """Remove a folder and what it holds, if it is there; OutputError if it cannot be removed."""
     try:

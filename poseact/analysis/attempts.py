@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from poseact.storage import AnyPath, cannot_write, write_bytes
+from poseact.storage import AnyPath, cannot_write, remove_file, write_bytes
 from poseact.video.find import shown
 from poseact.video.watchdog import died_of, watch
 
@@ -102,28 +102,33 @@ class Attempts:
             if poison := _poison(deaths, stage):
                 yield Attempt(poison, None)
             elif isinstance(path, Path):
-                try:
-                    note = path.open("wb", buffering=0)
-                except OSError as error:
-                    raise cannot_write(path, error) from error
-                with note:
-                    note.write(_header(None))
-                    with watch(note, timeout_s):
-                        yield Attempt(None, note)
+                with _new_note(path) as note, watch(note, timeout_s):
+                    yield Attempt(None, note)
             else:
                 write_bytes(path, b"")
                 yield Attempt(None, None)
         finally:
-            path.unlink(missing_ok=True)
+            remove_file(path)
         for died in earlier:
-            died.unlink(missing_ok=True)
+            remove_file(died)
 
     def forget_kills(self) -> None:
         """Forget who was killed: what ended an earlier run must not be held against its chunks."""
         for path in self.root.glob("*"):
             death = _death(path)
             if death is not None and death.kind == "Killed":
-                path.unlink(missing_ok=True)
+                remove_file(path)
+
+
+@contextlib.contextmanager
+def _new_note(path: Path) -> Iterator[BinaryIO]:
+    try:
+        note = path.open("wb", buffering=0)
+        note.write(_header(None))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    with note:
+        yield note
 
 
 def _death(path: AnyPath) -> _Death | None:

@@ -44,6 +44,7 @@ def finalize(video_id: str, run: Run, action: ActionModel) -> VideoOutcome:
 
     run.require_current()
     write_tables(findings, Footage.from_info(video.info), run)
+    run.require_current()  # large tables take their time
     write_video_row(run.out, row)
     work.forget(video_id)
     return VideoOutcome(

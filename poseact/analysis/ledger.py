@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from poseact.analysis.attempts import Attempts
 from poseact.errors import OutputError
-from poseact.storage import AnyPath, cannot_write, remove_tree, write_text
+from poseact.storage import AnyPath, cannot_write, remove_file, remove_tree, write_text
 from poseact.timeline.tables import write_table
 from poseact.video.chunks import Chunk
 from poseact.video.probe import VideoInfo
@@ -150,10 +150,17 @@ class Work:
         """
         path = self._part(receipt.video_id, receipt.chunk_id)
         try:
-            return pq.read_table(pa.BufferReader(path.read_bytes()))
-        except (FileNotFoundError, pa.ArrowInvalid) as error:
-            self._receipt(receipt.video_id, receipt.chunk_id).unlink(missing_ok=True)
-            raise _damaged(path, error) from error
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise self._undone(receipt, path, error) from error
+        try:
+            return pq.read_table(pa.BufferReader(content))
+        except (OSError, pa.ArrowException) as error:  # pyarrow has both for a damaged file
+            raise self._undone(receipt, path, error) from error
+
+    def _undone(self, receipt: Receipt, path: AnyPath, error: Exception) -> OutputError:
+        remove_file(self._receipt(receipt.video_id, receipt.chunk_id))
+        return _damaged(path, error)
 
     def save_receipt(self, receipt: Receipt) -> None:
         """Declare a chunk done; its part must be there."""
@@ -173,17 +180,14 @@ class Work:
         try:
             return Receipt.from_json(path.read_text())
         except (FileNotFoundError, ValueError, TypeError) as error:
-            path.unlink(missing_ok=True)
+            remove_file(path)
             raise _damaged(path, error) from error
 
     def forget(self, video_id: str) -> None:
         """Remove everything about a video, the manifest last: until then it can be repeated."""
         remove_tree(self._parts(video_id))
         remove_tree(self._receipts(video_id))
-        try:
-            self._manifest(video_id).unlink(missing_ok=True)
-        except OSError as error:
-            raise cannot_write(self._manifest(video_id), error) from error
+        remove_file(self._manifest(video_id))
 
     def unfinished_ids(self) -> set[str]:
         """Return the videos that are planned and not finished."""
@@ -217,9 +221,10 @@ def _require_plan(work: Work, video_id: str) -> PlannedVideo:
 
 
 def _damaged(path: AnyPath, error: Exception) -> OutputError:
+    reason = " ".join(str(error).split())
     return OutputError(
-        f"{path}: is gone or damaged ({error}). Was something removed there? Give the same command "
-        "again; that chunk is analysed anew."
+        f"{path}: is gone or damaged ({reason}). Was something removed there? Give the same "
+        "command again; that chunk is analysed anew."
     )
 
 

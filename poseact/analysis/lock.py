@@ -22,7 +22,7 @@ from typing import Any, Final
 import psutil
 
 from poseact.errors import OutputError
-from poseact.storage import AnyPath, cannot_write, write_text
+from poseact.storage import AnyPath, cannot_write, remove_file, write_text
 
 LOCK_FILE: Final = "lock.json"
 
@@ -91,7 +91,10 @@ class Lock:
 
     def require(self) -> None:
         """Raise OutputError if another run took the lock, or it is gone."""
-        holder = _read(self._path)
+        try:
+            holder = _read(self._path)
+        except OSError as error:
+            raise cannot_write(self._path, error) from error
         if holder is None or holder.holder_id != self._owner.holder_id:
             by = f"now held by {holder}" if holder else "gone"
             raise OutputError(
@@ -109,9 +112,9 @@ class Lock:
 
     def release(self) -> None:
         """Give the lock back, if it is still ours."""
-        with contextlib.suppress(OutputError):
+        with contextlib.suppress(OutputError):  # it falls when this process ends
             self.require()
-            self._path.unlink(missing_ok=True)
+            remove_file(self._path)
 
 
 @contextlib.contextmanager

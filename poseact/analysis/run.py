@@ -128,7 +128,12 @@ def require_same_settings(run: Run, run_ids: Iterable[str]) -> None:
     """
     recorded = _recorded(run.out / RUN_FILE) or {}
     for run_id in sorted(set(run_ids) - {run.run_id}):
-        earlier = recorded.get(_EARLIER, {}).get(run_id, {})
+        earlier = recorded.get(_EARLIER, {}).get(run_id)
+        if earlier is None:
+            raise ConfigError(
+                f"{run.out}: holds results of run {run_id}, of which {RUN_FILE} tells nothing. Was "
+                "it removed? Choose another --out, or analyze these videos anew by --overwrite."
+            )
         raise _other_settings(run.out, _changes(earlier, recorded.get("decisive", {})))
 
 

@@ -143,8 +143,12 @@ def read_video_row(out: AnyPath, video_id: str) -> dict[str, Any] | None:
     path = out / "videos" / f"{video_id}.parquet"
     try:
         table = pq.read_table(pa.BufferReader(path.read_bytes()))
-    except (FileNotFoundError, pa.ArrowInvalid):  # damaged is as good as absent: written anew
+    except FileNotFoundError:
         return None
+    except (OSError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise cannot_read(path, error) from error
+        return None  # damaged is as good as absent: written anew
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows[0] if len(rows) == 1 else None
 
@@ -370,10 +374,11 @@ def _told(path: AnyPath) -> Iterator[None]:
     """Tell that a file is damaged, or that a place cannot be read."""
     try:
         yield
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path}: {error}. Remove that file and analyze again.") from error
-    except OSError as error:
-        raise cannot_read(path, error) from error
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise cannot_read(path, error) from error
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise InputError(f"{path}: {reason}. Remove that file and analyze again.") from error
 
 
 def _with_new_columns(found: pa.Schema, expected: pa.Schema) -> pa.Schema:
