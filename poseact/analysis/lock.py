@@ -72,7 +72,10 @@ class _Owner:
         if (self.host, self.namespace) != (socket.gethostname(), _namespace()):
             return False
         try:
-            return bool(psutil.Process(self.pid).create_time() != self.process_started)
+            process = psutil.Process(self.pid)
+            # a killed process that its parent has not asked after still has its number
+            is_left = process.status() == psutil.STATUS_ZOMBIE
+            return is_left or bool(process.create_time() != self.process_started)
         except psutil.NoSuchProcess:
             return True
         except psutil.AccessDenied:

@@ -1,0 +1,313 @@
+"""Runs as users start them, on a Ray of their own, and what must be true of their tables."""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import torch
+
+from poseact.models.action import FrameShape, load_action
+from poseact.models.bundle import write_bundle
+from poseact.models.heatmaps import HeatmapNet, HeatmapShape
+from poseact.timeline.tables import read_timeline, read_videos
+from poseact.video.encode import write_video
+
+REPO = Path(__file__).resolve().parents[2]
+
+CLASSES = ("namaste", "hello", "other")
+
+RUN_TIME_COLUMNS = ["decode_s", "watch_s", "run_id"]
+"""Columns of ``videos`` that tell of the run, not of the video."""
+
+START_S = 240
+"""Time in which a Ray starts, even on two busy cores."""
+
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
+    "RAY_AUTH_MODE": "disabled",  # a token of an earlier Ray is nobody's business here
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # or 127.0.0.1 becomes the address of a card
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_health_check_initial_delay_ms": "60000",
+}
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory):
+    """Bundles of untrained networks: quick, and the same every time."""
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(3)
+    shape = HeatmapShape(input_px=64, stem=8, widths=(8, 8, 8, 8), decoder=8)
+    _write_bundle(folder / "pose", shape, HeatmapNet(shape))
+    shape = FrameShape()
+    _write_bundle(folder / "action", shape, shape.new_net(len(CLASSES)), classes=CLASSES)
+    load_action(folder / "action")
+    return folder
+
+
+def _write_bundle(folder, shape, net, **more):
+    architecture = dataclasses.asdict(shape)
+    manifest = {"kind": folder.name, "name": "untrained", "architecture": architecture, **more}
+    write_bundle(folder, manifest=manifest, tensors=net.state_dict())
+
+
+@pytest.fixture(scope="session")
+def record():
+    """Write a recording of 320 x 240, a bright square over noise; a chunk is one second of it."""
+
+    def write(path, *, num_frames, fps=5, seed=0):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(seed)
+
+        def frames():
+            for index in range(num_frames):
+                rgb_HWC = noise.integers(60, 120, (240, 320, 3), np.uint8)
+                left = (11 * seed + 5 * index) % 240
+                rgb_HWC[80:160, left : left + 80] = (230, 190, 160)
+                yield rgb_HWC
+
+        write_video(path, frames(), fps=fps, gop_size=fps, max_b_frames=0)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def command(bundles):
+    """Return the command that a user gives, under settings with which untrained models see much."""
+
+    def make(videos, out, **flags):
+        settings = {
+            "detector": "none",
+            "pose-model": bundles / "pose",
+            "action-model": bundles / "action",
+            "min-pose-confidence": 0,
+            "chunk-mib": 1,
+            "rules.on": 0.3,
+            "rules.off": 0.25,
+            "rules.min-mean-score": 0,
+            "rules.min-trunk-confidence": 0,
+            **{name.replace("_", "-"): value for name, value in flags.items()},
+        }
+        given = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
+        script = str(REPO / "jobs" / "analyze.py")
+        return [sys.executable, script, "--videos", str(videos), "--out", str(out), *given]
+
+    return make
+
+
+class Nodes:
+    """A Ray of several nodes on this machine; all that belongs to it is below one folder."""
+
+    def __init__(self, folder, free_port, environment):
+        self.folder = folder
+        self.environment = {**ENVIRONMENT, **environment}
+        self._free_port = free_port
+        self._started = []
+
+    def start_head(self, *, num_cpus):
+        port = self._free_port()
+        flags = [
+            "--head",
+            f"--port={port}",
+            f"--ray-client-server-port={self._free_port()}",
+            f"--temp-dir={self.folder / 'ray'}",
+            "--include-dashboard=false",
+        ]
+        head = self._start(flags, num_cpus)
+        self.environment["RAY_ADDRESS"] = f"127.0.0.1:{port}"
+        return head
+
+    def start_node(self, *, num_cpus, hidden=None):
+        """Start one more; all that it runs finds the folder ``hidden`` empty."""
+        flags = [f"--address={self.environment['RAY_ADDRESS']}"]
+        return self._start(flags, num_cpus, hidden)
+
+    def run(self, command, *, timeout_s):
+        """Run a command to its end, on this Ray."""
+        return subprocess.run(
+            command,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+        )
+
+    def start(self, command, log):
+        """Start a command on this Ray; what it prints is added to a file."""
+        with log.open("ab") as file:
+            return subprocess.Popen(
+                command, env=self.environment, stdout=file, stderr=subprocess.STDOUT
+            )
+
+    def stop(self):
+        """End all of it at once, by process id."""
+        for process in reversed(self._started):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                _kill([*psutil.Process(process.pid).children(recursive=True)])
+            process.kill()
+            process.wait()
+        # what a killed raylet left behind is nobody's child, but names the folder
+        _kill([p for p in psutil.process_iter() if str(self.folder) in _command_line(p)])
+
+    def _start(self, flags, num_cpus, hidden=None):
+        log = self.folder / f"node{len(self._started)}.log"
+        command = [
+            *(Path(sys.executable).with_name("ray"), "start", "--block", *flags),
+            *("--node-ip-address=127.0.0.1", f"--num-cpus={num_cpus}", "--num-gpus=0"),
+            *("--min-worker-port=0", "--max-worker-port=0"),  # else two nodes want the same
+            f"--dashboard-agent-listen-port={self._free_port()}",
+            f"--object-store-memory={150 * 2**20}",
+        ]
+        if hidden is not None:
+            hide = 'mount -t tmpfs none "$0" && exec "$@"'
+            command = ["unshare", "--mount", "bash", "-c", hide, hidden, *command]
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [str(part) for part in command],
+                env=self.environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        self._started.append(process)
+        _wait_until(lambda: "Ray runtime started" in log.read_text(), START_S, process, log)
+        return process
+
+
+@pytest.fixture
+def nodes(free_port):
+    """Make an empty Ray; variables that are given are in the environment of all that it runs."""
+    with contextlib.ExitStack() as ended:
+
+        def make(**environment):
+            # Ray's socket paths may have 107 characters, too few for pytest's folders
+            folder = ended.enter_context(
+                tempfile.TemporaryDirectory(prefix="pa", ignore_cleanup_errors=True)
+            )
+            ray = Nodes(Path(folder), free_port, environment)
+            ended.callback(ray.stop)
+            return ray
+
+        yield make
+
+
+@pytest.fixture
+def raylet_of():
+    """Return the raylet below a process: the parent of all workers of its node."""
+    return _raylet_of
+
+
+def _raylet_of(process):
+    return next(
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if _command_line(child).split(" ")[0].endswith("/raylet")
+    )
+
+
+@pytest.fixture
+def workers_of():
+    """Return the workers of a raylet that do something, each with its title."""
+
+    def workers(raylet):
+        titled = [(child, _command_line(child)) for child in raylet.children()]
+        return [(child, title) for child, title in titled if title.startswith("ray::")]
+
+    return workers
+
+
+@pytest.fixture
+def table_bytes():
+    """Return the content of the files of ``timeline`` and ``segments``, by their names."""
+
+    def read(out):
+        return {
+            str(path.relative_to(out)): path.read_bytes()
+            for table in ("timeline", "segments")
+            for path in sorted((out / table).rglob("*.parquet"))
+        }
+
+    return read
+
+
+@pytest.fixture
+def video_rows():
+    """Return the rows of ``videos``, without what tells of the run."""
+
+    def read(out):
+        rows = read_videos(out).sort_values("uri", ignore_index=True)
+        return rows.drop(columns=RUN_TIME_COLUMNS)
+
+    return read
+
+
+@pytest.fixture
+def require_equal(table_bytes, video_rows):
+    """Require that two folders hold the same tables, byte by byte where no run time is in them."""
+
+    def require(out, reference):
+        found, expected = table_bytes(out), table_bytes(reference)
+        assert sorted(found) == sorted(expected)
+        assert [name for name in found if found[name] != expected[name]] == []
+        pd.testing.assert_frame_equal(video_rows(out), video_rows(reference))
+
+    return require
+
+
+@pytest.fixture
+def count_frames():
+    """Count the frames that are not in the timeline, and those that are twice.
+
+    Recordings are given by the uri under which they were analysed: a file to count the frames of.
+    """
+
+    def count(out, recordings):
+        timeline = read_timeline(out)
+        ids = read_videos(out).set_index("uri")["video_id"]
+        lost = doubled = 0
+        for uri, path in recordings.items():
+            with av.open(path) as container:
+                num_frames = sum(1 for _ in container.decode(video=0))
+            found = timeline["frame_index"][timeline["video_id"] == ids[uri]]
+            lost += len({*range(num_frames)} - {*found})
+            doubled += len(found) - len({*found})  # each frame shows one person
+        return lost, doubled
+
+    return count
+
+
+@pytest.fixture
+def wait_until():
+    """Wait for something to be true; the log of a process that ends before tells why."""
+    return _wait_until
+
+
+def _wait_until(is_true, timeout_s, process, log):
+    deadline = time.monotonic() + timeout_s
+    while not is_true():
+        if process.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"ended, or waited for in vain: {log.read_text()[-3000:]}")
+        time.sleep(0.05)
+
+
+def _kill(processes):
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGKILL)
+
+
+def _command_line(process):
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""

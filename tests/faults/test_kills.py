@@ -1,0 +1,167 @@
+"""Whatever process of a run is killed, and whenever: the tables are those of an undisturbed run.
+
+    pytest tests/faults/test_kills.py --kills 50 -s
+
+is the whole campaign; a few kills are enough to see that nothing broke.
+"""
+
+import contextlib
+import random
+import time
+from collections import Counter
+
+import psutil
+import pytest
+
+from poseact.timeline.tables import read_videos
+
+pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(3600)]
+
+NUM_VIDEOS = 24
+CHUNKS_PER_VIDEO = 8
+FPS = 5
+
+SHARES = {"driver": 1, "Watch": 3, "Decode": 3, "finalize": 2, "record_plan": 1}
+"""How often each kind of process is chosen."""
+
+PATIENCE_S = 20
+"""How long to wait for a process of the kind that was chosen; a task lives for a tenth of a
+second."""
+
+HANGS_AFTER_S = 300
+"""Without a chunk done or a process killed."""
+
+
+@pytest.fixture
+def num_kills(request):
+    return request.config.getoption("--kills")
+
+
+@pytest.fixture
+def recordings(record, tmp_path):
+    return [
+        record(
+            tmp_path / "yard" / f"camera{index % 3}" / f"gate{index}_20240131T{index:02}5958Z.mp4",
+            num_frames=CHUNKS_PER_VIDEO * FPS,
+            fps=FPS,
+            seed=index,
+        )
+        for index in range(NUM_VIDEOS)
+    ]
+
+
+class Campaign:
+    """Kills at random what a run consists of, until it was done often enough.
+
+    Kills are spread over the progress of the run, so that all of them find something alive; some
+    follow each other without any, so that what has just started is killed as well.
+    """
+
+    def __init__(self, start, workers, out, num_kills):
+        self.killed = Counter()
+        self._start = start
+        self._workers = workers
+        self._out = out
+        self._num_kills = num_kills
+        self._random = random.Random(num_kills)  # noqa: S311 - no secret
+
+    def run(self):
+        """Start the run, again whenever its driver was killed; return its exit code."""
+        self._driver = self._start()
+        self._plan_next()
+        progress, changed = 0, time.monotonic()
+        while self._driver.poll() is None:
+            if self._is_due(progress) and self._kill_one():
+                self._plan_next()
+            now = self._progress()
+            if now != progress:
+                progress, changed = now, time.monotonic()
+            if time.monotonic() - changed > HANGS_AFTER_S:
+                self._driver.kill()
+                self._driver.wait()
+                pytest.fail(f"no chunk in {HANGS_AFTER_S} s, after {dict(self.killed)}")
+            time.sleep(0.005)
+        return self._driver.returncode
+
+    def _plan_next(self):
+        done = self.killed.total()
+        at_once = done % 4 == 3
+        share = done / (self._num_kills + 2)
+        self._from_progress = 0 if at_once else share * NUM_VIDEOS * CHUNKS_PER_VIDEO
+        self._wait_s = self._random.uniform(0, 12 if at_once else 1)
+        self._due_at = None
+        self._kind = self._random.choices([*SHARES], [*SHARES.values()])[0]
+
+    def _is_due(self, progress):
+        if self.killed.total() >= self._num_kills or progress < self._from_progress:
+            return False
+        if self._due_at is None:
+            self._due_at = time.monotonic() + self._wait_s
+        return time.monotonic() >= self._due_at
+
+    def _kill_one(self):
+        if self._kind == "driver":
+            self._driver.kill()
+            self._driver.wait()
+            self._driver = self._start()
+            self.killed["driver"] += 1
+            return True
+        if time.monotonic() > self._due_at + PATIENCE_S:  # there is none: take another kind
+            self._kind = self._random.choice([*SHARES])
+            self._due_at = time.monotonic()
+        victims = [child for child, title in self._workers() if self._kind in title]
+        if not victims:
+            return False
+        if self._kind in {"finalize", "record_plan"}:  # at any moment of its short life
+            time.sleep(self._random.uniform(0, 0.1))
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._random.choice(victims).kill()
+            self.killed[self._kind] += 1
+            return True
+        return False
+
+    def _progress(self):
+        """Count the chunks that are done; those of a finished video have no receipts any more."""
+        finished = {path.stem for path in (self._out / "videos").glob("[!.]*.parquet")}
+        receipts = (self._out / "work").glob("*/receipts/*/[!.]*.json")
+        pending = sum(1 for receipt in receipts if receipt.parent.name not in finished)
+        return len(finished) * CHUNKS_PER_VIDEO + pending
+
+
+def test_kills_change_nothing(  # the fixtures are what it takes
+    nodes,
+    recordings,
+    command,
+    num_kills,
+    raylet_of,
+    workers_of,
+    require_equal,
+    count_frames,
+    tmp_path,
+):
+    out, undisturbed, log = tmp_path / "out", tmp_path / "undisturbed", tmp_path / "log"
+    ray = nodes()
+    raylet = raylet_of(ray.start_head(num_cpus=2))
+    yard = tmp_path / "yard"
+    reference = ray.run(command(yard, undisturbed), timeout_s=600)
+    assert reference.returncode == 0, reference.stdout + reference.stderr
+
+    started = time.monotonic()
+    campaign = Campaign(
+        lambda: ray.start(command(yard, out), log), lambda: workers_of(raylet), out, num_kills
+    )
+    code = campaign.run()
+
+    took_s = time.monotonic() - started
+    lost, doubled = count_frames(out, {str(path): path for path in recordings})
+    for kind, count in campaign.killed.items():
+        print(f"{kind:12} {count:4} kills")  # noqa: T201 - the report of the campaign
+    print(f"{took_s:.0f} s; frames lost {lost}, doubled {doubled}")  # noqa: T201 - the same
+    assert code == 0, log.read_text()[-3000:]
+    assert campaign.killed.total() == num_kills
+    assert (lost, doubled) == (0, 0)
+    assert set(read_videos(out)["status"]) == {"ok"}
+    assert read_videos(out)["error_kind"].isna().all()
+    require_equal(out, undisturbed)
+    assert not (out / "work").exists()
+    assert not (out / "lock.json").exists()

@@ -1,0 +1,117 @@
+"""A cluster of three nodes, all on this machine: one dies, or one is not like the others."""
+
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from poseact.storage import to_path
+from poseact.timeline.tables import read_segments, read_timeline, read_videos
+
+# each node takes up to a minute to start on two busy cores
+pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(1200)]
+
+NUM_VIDEOS = 8
+CHUNKS_PER_VIDEO = 8
+FPS = 5
+
+
+@pytest.fixture
+def recordings(record, tmp_path):
+    return [
+        record(
+            tmp_path / "yard" / f"gate{index}_20240131T{index:02}0000Z.mp4",
+            num_frames=CHUNKS_PER_VIDEO * FPS,
+            fps=FPS,
+            seed=index,
+        )
+        for index in range(NUM_VIDEOS)
+    ]
+
+
+def num_receipts(out):
+    """Count chunks that are done, of videos that are not."""
+    return sum(1 for _ in (to_path(out) / "work").glob("*/receipts/*/*.json"))
+
+
+@pytest.mark.parametrize("store", ["disk", "s3"])
+def test_a_node_that_dies_changes_nothing(  # the fixtures are what it takes
+    store,
+    recordings,
+    nodes,
+    command,
+    raylet_of,
+    workers_of,
+    wait_until,
+    require_equal,
+    count_frames,
+    tmp_path,
+    request,
+):
+    if store == "s3":
+        place = request.getfixturevalue("s3_folder")
+        s3 = request.getfixturevalue("s3")
+        prefix = place.removeprefix(f"s3://{s3.bucket}/")
+        for path in recordings:
+            s3.put(f"{prefix}/yard/{path.name}", path.read_bytes())
+    else:
+        place = str(tmp_path)
+    yard, out, undisturbed = (f"{place}/{name}" for name in ("yard", "out", "undisturbed"))
+    log = tmp_path / "log"
+    ray = nodes()
+    ray.start_head(num_cpus=1)
+    ray.start_node(num_cpus=1)
+    doomed = ray.start_node(num_cpus=1)
+    raylet = raylet_of(doomed)
+
+    started = time.monotonic()
+    driver = ray.start(command(yard, out), log)
+    # not before it has something to do, and not when all is nearly done
+    wait_until(lambda: num_receipts(out) > CHUNKS_PER_VIDEO, 600, driver, log)
+    busy = [title for _, title in workers_of(raylet) if "MapBatches" in title]
+    raylet.kill()
+    code = driver.wait(600)
+    took_s = time.monotonic() - started
+    reference = ray.run(command(yard, undisturbed), timeout_s=600)
+
+    print(f"{took_s:.0f} s; on the node that died: {busy}")  # noqa: T201 - for whoever runs it by -s
+    assert code == 0, log.read_text()[-3000:]
+    assert reference.returncode == 0, reference.stdout + reference.stderr
+    assert busy
+    assert count_frames(out, {f"{yard}/{p.name}": p for p in recordings}) == (0, 0)
+    assert set(read_videos(out)["status"]) == {"ok"}
+    if store == "s3":
+        assert read_timeline(out).equals(read_timeline(undisturbed))
+        assert read_segments(out).equals(read_segments(undisturbed))
+    else:
+        require_equal(tmp_path / "out", tmp_path / "undisturbed")
+    assert num_receipts(out) == 0
+    assert not (to_path(out) / "lock.json").exists()
+
+
+def test_a_node_that_does_not_see_the_results_is_refused(nodes, command, record, tmp_path):
+    require_mounts(tmp_path)
+    video = record(tmp_path / "yard" / "gate.mp4", num_frames=10)
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    ray = nodes()
+    ray.start_head(num_cpus=1)
+    ray.start_node(num_cpus=1, hidden=shelf)
+
+    run = ray.run(command(video, shelf / "out"), timeout_s=300)
+
+    assert run.returncode == 2, run.stdout + run.stderr
+    assert f"{shelf / 'out'}: 1 of 2 nodes do not have this folder" in run.stderr
+    assert not (shelf / "out" / "lock.json").exists()
+    assert not list((shelf / "out").rglob("*.parquet"))
+
+
+def require_mounts(folder):
+    """Skip the test where it may not mount anything."""
+    if shutil.which("unshare") is None:
+        pytest.skip("no unshare")
+    try_it = ["unshare", "--mount", "mount", "-t", "tmpfs", "none", str(folder)]
+    tried = subprocess.run(try_it, capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"may not mount anything: {tried.stderr.strip()}")
