@@ -28,8 +28,8 @@ from poseact.evaluation.action_config import EvaluateActionConfig
 from poseact.evaluation.config import EvaluatePoseConfig, PredictConfig
 from poseact.evaluation.detector_config import EvaluateDetectorConfig
 from poseact.evaluation.label_people_config import LabelPeopleConfig
+from poseact.foreign import printable
 from poseact.review.export_config import ExportConfig
-from poseact.text import printable
 from poseact.training.action_config import TrainActionConfig
 from poseact.training.config import TrainPoseConfig
 from poseact.training.detector_config import TrainDetectorConfig

@@ -3,23 +3,24 @@
 import dataclasses
 import difflib
 import math
-import stat
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import yaml
 
 from poseact.errors import ConfigError
-from poseact.text import printable, shown
+from poseact.foreign import printable, read_regular, shown
+
+ConfigT = TypeVar("ConfigT")
 
 _MAX_BYTES: Final = 1024**2
 """Room for ten thousand paths; YAML of this size takes a quarter of a minute to read."""
 
 _MAX_INT: Final = 2**63 - 1
-"""More fits neither a table nor a float, and beyond 4300 digits not even a message."""
+"""More fits no table, and much more no float."""
 
 
 _LONGEST_KEY: Final = 100
@@ -40,16 +41,20 @@ def read_config_file(path: Path, config_class: type) -> dict[str, Any]:
         ConfigError: If the file cannot be read, is no mapping, names an unknown key or one key
             twice, or holds a value of another type.
     """
-    text = _read_text(path)
     try:
+        text = read_regular(path, max_bytes=_MAX_BYTES).decode()
         content = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader that refuses more
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is no UTF-8 text ({error}).") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: is nested too deeply; settings have two levels.") from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # a date or a number that looks like one, but is none, is no YAMLError
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path}: is not YAML that is read here ({reason}).") from error
-    return _fields({} if content is None else content, config_class, f"{path}: ")
+    return checked_fields({} if content is None else content, config_class, f"{path}: ")
 
 
 def closest(name: str, names: Iterable[str]) -> str:
@@ -60,23 +65,6 @@ def closest(name: str, names: Iterable[str]) -> str:
     """
     matches = difflib.get_close_matches(name, list(names), n=1)
     return f"; did you mean {matches[0]}?" if matches else "."
-
-
-def _read_text(path: Path) -> str:
-    try:
-        # a pipe would be waited for, a device may have no end
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ConfigError(f"{path}: cannot be read (no regular file).")
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-        text = content.decode()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: is no UTF-8 text ({error}).") from error
-    if len(content) > _MAX_BYTES:
-        raise ConfigError(f"{path}: is larger than {_MAX_BYTES:,} bytes; is it a settings file?")
-    return text
 
 
 class _Loader(yaml.SafeLoader):
@@ -103,22 +91,25 @@ class _Loader(yaml.SafeLoader):
             known.add(key)
         return super().construct_mapping(node, deep=deep)
 
-    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        value = super().construct_yaml_int(node)
-        if abs(value) > _MAX_INT:
-            raise _refused("whole number too large for 64 bits", node)
-        return value
-
 
 def _refused(problem: str, where: Any) -> yaml.YAMLError:  # noqa: ANN401 - an event or a node
     return yaml.MarkedYAMLError(problem=problem, problem_mark=where.start_mark)
 
 
-# PyYAML looks constructors up here, by tag, and would call the method that it overrides.
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+def checked_fields(content: object, config_class: type, where: str) -> dict[str, Any]:
+    """Hold what a file says to the fields of a dataclass.
 
+    Args:
+        content: What YAML or JSON made of the file.
+        config_class: Dataclass whose names and types it must obey.
+        where: What messages begin with.
 
-def _fields(content: object, config_class: type, where: str) -> dict[str, Any]:
+    Returns:
+        Value of each field that is named, of the field's type.
+
+    Raises:
+        ConfigError: If it is no mapping, names an unknown key, or holds a value of another type.
+    """
     if not isinstance(content, Mapping):
         raise ConfigError(f"{where}expected `name: value` lines, got {shown(content)}.")
     hints = typing.get_type_hints(config_class)
@@ -132,6 +123,15 @@ def _fields(content: object, config_class: type, where: str) -> dict[str, Any]:
     return {
         name: _convert(value, hints[name], f"{where}{name}: ") for name, value in values.items()
     }
+
+
+def checked(content: object, config_class: type[ConfigT], where: str) -> ConfigT:
+    """Make a dataclass of what a file says; as ``checked_fields``, and nothing may be missing."""
+    values = checked_fields(content, config_class, where)
+    for field in dataclasses.fields(config_class):  # type: ignore[arg-type]
+        if field.name not in values and field.default is field.default_factory:
+            raise ConfigError(f"{where}{field.name} must be given.")
+    return config_class(**values)
 
 
 def _key(key: object) -> str:
@@ -151,9 +151,11 @@ def _convert(value: object, hint: object, where: str) -> object:
     if origin is tuple and isinstance(value, list):
         return tuple(_convert(item, arguments[0], where) for item in value)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return hint(**_fields(value, hint, where))
-    if isinstance(value, str) and not _can_name_a_file(value):
-        raise ConfigError(f"{where}holds a character that no file name can have: {shown(value)}.")
+        return checked(value, hint, where)
+    if isinstance(value, str) and not _can_be_written(value):
+        raise ConfigError(f"{where}holds a character that cannot be written: {shown(value)}.")
+    if isinstance(value, int) and abs(value) > _MAX_INT:
+        raise ConfigError(f"{where}is too large for 64 bits.")
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{where}must be a finite number, got {value}.")
     if hint is Path and isinstance(value, str):
@@ -165,7 +167,7 @@ def _convert(value: object, hint: object, where: str) -> object:
     raise ConfigError(f"{where}expected {_spell(hint)}, got {shown(value)}.")
 
 
-def _can_name_a_file(text: str) -> bool:
+def _can_be_written(text: str) -> bool:
     try:
         return b"\0" not in text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, by an escape
