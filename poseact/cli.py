@@ -29,6 +29,7 @@ from poseact.evaluation.action_config import EvaluateActionConfig
 from poseact.evaluation.config import EvaluatePoseConfig, PredictConfig
 from poseact.evaluation.detector_config import EvaluateDetectorConfig
 from poseact.evaluation.label_people_config import LabelPeopleConfig
+from poseact.foreign import printable
 from poseact.review.export_config import ExportConfig
 from poseact.training.action_config import TrainActionConfig
 from poseact.training.config import TrainPoseConfig
@@ -163,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(args)
     except PoseactError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)

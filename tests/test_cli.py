@@ -215,6 +215,12 @@ def test_an_error_is_one_line_and_its_exit_code(error, code, monkeypatch, capsys
     assert capsys.readouterr().err == "error: o: no.\n"
 
 
+def test_what_a_message_quotes_cannot_steer_the_terminal(capsys):
+    assert cli.main(["analyze", "--videos", "a\x1b[2J\nerror: b\u202e\udcff", "--out", "o"]) == 3
+
+    assert capsys.readouterr().err.startswith("error: a\\x1b[2J\\nerror: b\\u202e\\udcff: no such")
+
+
 def test_an_interrupt_leaves_no_traceback(monkeypatch, capsys):
     def interrupted(_):
         raise KeyboardInterrupt

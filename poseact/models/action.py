@@ -6,7 +6,7 @@ F features, V views of a pose (itself and, in mirror-exact models, its mirror im
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +14,24 @@ import torch
 from torch import Tensor, nn
 
 from poseact.errors import BundleError
+from poseact.foreign import shown
 from poseact.geometry import FloatArray
+from poseact.models.backbone import MAX_CHANNELS, require_within
 from poseact.models.bundle import Bundle, read_bundle
 from poseact.models.features import FEATURES, is_measurable, mirror
 from poseact.models.temporal import TemporalNet, has_body, windows
+from poseact.models.trust import from_json, manifest_as, trained_net
 from poseact.timeline.decide import OTHER
 
 KIND = "action"
 
 POSES_PER_CALL: Final = 4096
 """Poses, or windows, that go through a network at once; bounds its memory."""
+
+MIN_SAMPLES: Final = 16
+MAX_SAMPLES: Final = 1024
+MAX_WINDOW_S: Final = 3600.0
+"""The network needs the least; the others bound what a foreign bundle makes us compute."""
 
 _NOT_SEEN = -1.0  # stands for what is unknown: no distance is negative, no direction is (-1, -1)
 
@@ -73,6 +81,7 @@ class FrameShape:
         """Check what the types cannot."""
         if self.features not in FEATURES:
             raise ValueError(f"features must be one of {', '.join(FEATURES)}, got {self.features}")
+        require_within("hidden", (self.hidden,), 1, MAX_CHANNELS)
 
     def new_net(self, num_classes: int) -> nn.Module:
         """Return an untrained network."""
@@ -108,6 +117,12 @@ class TemporalShape:
     causal: bool = False
     """Whether the window ends at the frame, and does not reach beyond it."""
 
+    def __post_init__(self) -> None:
+        """Check what the types cannot."""
+        require_within("samples", (self.samples,), MIN_SAMPLES, MAX_SAMPLES)
+        if not 0 < self.window_s <= MAX_WINDOW_S:
+            raise ValueError(f"window_s must lie in 0..{MAX_WINDOW_S:g}, got {self.window_s}")
+
     def new_net(self, num_classes: int) -> nn.Module:
         """Return an untrained network."""
         return TemporalNet(num_classes)
@@ -133,11 +148,6 @@ class TemporalShape:
 
 ActionShape: TypeAlias = FrameShape | TemporalShape
 """What decides a network but its weights and classes; in manifests the ``architecture``."""
-
-_SHAPES: Final[dict[str, type[FrameShape] | type[TemporalShape]]] = {
-    "frame": FrameShape,
-    "temporal": TemporalShape,
-}
 
 
 class ActionClassifier:
@@ -222,24 +232,39 @@ def load_action(bundle: Path | str | None = None) -> ActionClassifier:
 
 def classifier_from_bundle(bundle: Bundle) -> ActionClassifier:
     """Build the classifier of a bundle already read; BundleError as ``load_action``."""
-    manifest = bundle.manifest
-    classes = tuple(manifest.get("classes", ()))
-    if OTHER not in classes:
+    how = manifest_as(bundle, _Manifest)
+    if OTHER not in how.classes:
         raise BundleError(
-            f"{bundle.path}: has classes {classes} and none called {OTHER!r}, which everybody is "
-            "to be who does none of the others. Train it with poseact train-action, which adds it."
+            f"{bundle.path}: has classes {shown(how.classes)} and none called {OTHER!r}, which "
+            "everybody is to be who does none of the others. Train it with poseact train-action, "
+            "which adds it."
         )
-    try:
-        shape = _read_shape(manifest["architecture"])
-        net = shape.new_net(len(classes))
-        net.load_state_dict(dict(bundle.tensors))
-        temperature = float(manifest.get("temperature", 1.0))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise BundleError(
-            f"{bundle.path}: has no network that this version knows ({error}). Train it again."
-        ) from error
-    return ActionClassifier(net, shape, classes, bundle.model_id, temperature=temperature)
+    shape = _read_shape(bundle)
+    net = trained_net(bundle, lambda: shape.new_net(len(how.classes)))
+    return ActionClassifier(net, shape, how.classes, bundle.model_id, temperature=how.temperature)
 
 
-def _read_shape(architecture: dict[str, Any]) -> ActionShape:
-    return _SHAPES[architecture["kind"]](**architecture)
+def _read_shape(bundle: Bundle) -> ActionShape:
+    fields = bundle.manifest.get("architecture")
+    where = f"{bundle.path}: architecture: "
+    if isinstance(fields, dict) and fields.get("kind") == "temporal":
+        return from_json(fields, TemporalShape, where)
+    return from_json(fields, FrameShape, where)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Manifest:
+    """What an action model's manifest must say besides its architecture."""
+
+    classes: tuple[str, ...]
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if len(set(self.classes)) < len(self.classes) or not all(map(_is_name, self.classes)):
+            raise ValueError(f"classes must be different names, got {shown(self.classes)}")
+        if not 0.01 <= self.temperature <= 100:  # noqa: PLR2004 - beyond, scores are 0 or 1, or equal
+            raise ValueError(f"temperature must lie in 0.01..100, got {self.temperature}")
+
+
+def _is_name(text: str) -> bool:
+    return bool(text) and text.isprintable()

@@ -5,9 +5,32 @@ multiplications on CPUs and GPUs with matrix units, and train three times faster
 """
 
 import dataclasses
+from collections.abc import Iterable
+from typing import Final
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+NUM_STAGES: Final = 4
+
+MAX_CHANNELS: Final = 2048
+MAX_DEPTH: Final = 64
+MAX_INPUT_PX: Final = 2048
+"""Far above what was ever of use: bounds what a foreign bundle makes us build."""
+
+
+def require_within(name: str, numbers: Iterable[int], least: int, most: int) -> None:
+    """Raise ValueError if a number lies outside ``least`` to ``most``."""
+    for number in numbers:
+        if not least <= number <= most:
+            raise ValueError(f"{name} must lie in {least}..{most}, got {number}")
+
+
+def require_input(input_px: int) -> None:
+    """Raise ValueError if a network cannot have pictures of this side."""
+    require_within("input_px", (input_px,), 32, MAX_INPUT_PX)
+    if input_px % 32:
+        raise ValueError(f"input_px must be a multiple of 32, got {input_px}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,6 +45,13 @@ class BackboneShape:
 
     depths: tuple[int, ...] = (1, 2, 4, 4)
     """Residual blocks at each of these strides; deep where a block costs little time."""
+
+    def __post_init__(self) -> None:
+        """Check what the types cannot."""
+        if len(self.widths) != NUM_STAGES or len(self.depths) != NUM_STAGES:
+            raise ValueError(f"widths and depths must be {NUM_STAGES} numbers each")
+        require_within("stem and widths", (self.stem, *self.widths), 1, MAX_CHANNELS)
+        require_within("depths", self.depths, 0, MAX_DEPTH)
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:

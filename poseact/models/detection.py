@@ -7,7 +7,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -15,13 +15,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from poseact.errors import BundleError
 from poseact.geometry import OUTSIDE_GREY, FloatArray, ImageArray
 from poseact.models.bundle import Bundle, read_bundle
 from poseact.models.detector import DetectorNet, DetectorShape, decode
 from poseact.models.openvino import Forward, by_openvino
 from poseact.models.pose import normalize
 from poseact.models.runtime import Device, chosen
+from poseact.models.trust import manifest_as, trained_net
 
 MULTIPLE_PX = 32
 """Sides that the network takes are multiples of this."""
@@ -123,6 +123,18 @@ class PersonDetector:
         ).above(LEAST_SCORE)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Manifest:
+    """What a detector's manifest must say."""
+
+    architecture: DetectorShape
+    threshold: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold must lie in 0..1, got {self.threshold}")
+
+
 def load_detector(bundle: Path | str | None = None, device: Device = "auto") -> PersonDetector:
     """Load a detector bundle.
 
@@ -142,25 +154,14 @@ def load_detector(bundle: Path | str | None = None, device: Device = "auto") -> 
         (lambda size: by_openvino(net, size)) if device == "cpu" else (lambda _: _by_torch(net)),
         input_px=net.shape.input_px,
         model_id=contents.model_id,
-        threshold=float(contents.manifest["threshold"]),
+        threshold=manifest_as(contents, _Manifest).threshold,
     )
 
 
 def detector_net(bundle: Bundle) -> DetectorNet:
     """Build the network of a bundle, ready for inference; BundleError if that is not possible."""
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in bundle.manifest["architecture"].items()
-    }
-    try:
-        net = DetectorNet(DetectorShape(**fields))
-        net.load_state_dict(dict(bundle.tensors))
-    except (TypeError, RuntimeError) as error:
-        raise BundleError(
-            f"{bundle.path}: its weights or its architecture are not known to this version. "
-            "Train it again."
-        ) from error
-    return net.eval()
+    shape = manifest_as(bundle, _Manifest).architecture
+    return trained_net(bundle, lambda: DetectorNet(shape))
 
 
 def _fitted(picture_HWC: ImageArray, scale: float) -> ImageArray:

@@ -11,7 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poseact.geometry import suppress_doubles
-from poseact.models.backbone import Backbone, BackboneShape, conv
+from poseact.models.backbone import (
+    MAX_CHANNELS,
+    Backbone,
+    BackboneShape,
+    conv,
+    require_input,
+    require_within,
+)
 
 STRIDE = 8
 """Picture pixels per cell."""
@@ -43,6 +50,12 @@ class DetectorShape(BackboneShape):
 
     neck: int = 64
     """Channels of the pyramid."""
+
+    def __post_init__(self) -> None:
+        """Check what the types cannot."""
+        super().__post_init__()
+        require_input(self.input_px)
+        require_within("neck", (self.neck,), 1, MAX_CHANNELS)
 
 
 class DetectorNet(nn.Module):

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from poseact.models.backbone import Backbone, BackboneShape, conv
+from poseact.models.backbone import MAX_CHANNELS, Backbone, BackboneShape, conv, require_within
 from poseact.models.pose import (
     PoseNet,
     PoseOutputs,
@@ -45,6 +45,12 @@ class HeatmapShape(BackboneShape, PoseShape):
 
     decoder: int = 64
     """Channels of the decoder."""
+
+    def __post_init__(self) -> None:
+        """Check what the types cannot."""
+        BackboneShape.__post_init__(self)
+        PoseShape.__post_init__(self)
+        require_within("decoder", (self.decoder,), 1, MAX_CHANNELS)
 
 
 ACCURATE = HeatmapShape(

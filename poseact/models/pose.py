@@ -10,6 +10,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from poseact.models.backbone import require_input
+
 PoseOutputs: TypeAlias = tuple[Tensor, ...]
 """What a network says before it is decoded; only the network itself knows what the parts mean."""
 
@@ -23,6 +25,10 @@ class PoseShape:
 
     input_px: int = 160
     """Side of the square crop; a multiple of 32."""
+
+    def __post_init__(self) -> None:
+        """Check what the types cannot."""
+        require_input(self.input_px)
 
 
 class PoseNet(nn.Module, abc.ABC):

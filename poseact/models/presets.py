@@ -1,20 +1,21 @@
 """The pose presets by name, and how a network starts from another model's weights."""
 
 import dataclasses
-import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from poseact.errors import BundleError, ConfigError
+from poseact.config_file import checked_fields
+from poseact.errors import ConfigError
+from poseact.foreign import shown
 from poseact.models.bundle import Bundle, read_bundle
 from poseact.models.heatmaps import ACCURATE, HeatmapNet, HeatmapShape
 from poseact.models.pose import PoseNet, PoseShape
 from poseact.models.regression import RegressionNet, RegressionShape
 from poseact.models.simcc import SimccNet, SimccShape
+from poseact.models.trust import read_state_dict, trained_net, unknown
 
 PRESETS: Mapping[str, PoseShape] = {
     "scratch": RegressionShape(preset="scratch"),
@@ -43,34 +44,31 @@ def build_pose(shape: PoseShape) -> PoseNet:
     return _NETS[type(shape)](shape)
 
 
-def shape_from_manifest(fields: Mapping[str, Any]) -> PoseShape:
+def shape_from_manifest(fields: object, where: str = "") -> PoseShape:
     """Rebuild a shape from the JSON of a bundle, where tuples have become lists.
+
+    Args:
+        fields: The ``architecture`` of a manifest.
+        where: What messages begin with.
 
     Raises:
         BundleError: If this version does not know such a network.
     """
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
-    }
+    preset = fields.get("preset") if isinstance(fields, Mapping) else None
+    if not isinstance(preset, str) or preset not in PRESETS:
+        expected = f"expected a preset of {', '.join(PRESETS)}, got {shown(preset)}"
+        raise unknown(f"{where}architecture: ", ConfigError(expected))
+    usual = PRESETS[preset]
     try:
-        return dataclasses.replace(PRESETS[values["preset"]], **values)
-    except (KeyError, TypeError) as error:
-        raise BundleError(
-            f"architecture {dict(fields)}: not known to this version ({error}). Train it again."
-        ) from error
+        return dataclasses.replace(usual, **checked_fields(fields, type(usual), ""))
+    except (ConfigError, ValueError) as error:
+        raise unknown(f"{where}architecture: ", error) from error
 
 
 def pose_net(bundle: Bundle) -> PoseNet:
     """Build the network of a bundle, ready for inference; BundleError if that is not possible."""
-    net = build_pose(shape_from_manifest(bundle.manifest["architecture"]))
-    try:
-        net.load_state_dict(dict(bundle.tensors))
-    except RuntimeError as error:
-        raise BundleError(
-            f"{bundle.path}: its weights do not fit its architecture; another version wrote it. "
-            "Train it again."
-        ) from error
-    return net.eval()
+    shape = shape_from_manifest(bundle.manifest.get("architecture"), f"{bundle.path}: ")
+    return trained_net(bundle, lambda: build_pose(shape))
 
 
 def start_from(net: PoseNet, weights: str) -> int:
@@ -94,7 +92,7 @@ def start_from(net: PoseNet, weights: str) -> int:
     elif Path(weights).is_dir():
         theirs = dict(read_bundle(weights, "pose").tensors)
     else:
-        theirs = _convolutions(_read_state_dict(Path(weights)))
+        theirs = _convolutions(read_state_dict(Path(weights), "base_weights"))
     own = net.state_dict()
     fitting = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
     if not any(name.startswith("base.") for name in fitting):
@@ -127,19 +125,3 @@ def _convolutions(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for name, value in state_dict.items()
         if name.startswith(_CLASSIFIER_BASE)
     }
-
-
-def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise ConfigError(
-            f"base_weights: {path}: {error.strerror}. Give imagenet, random, a file, or a bundle."
-        ) from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
-        raise ConfigError(
-            f"base_weights: {path}: not a state dict of tensors. Write one by torch.save."
-        ) from error
-    if not isinstance(content, Mapping):
-        raise ConfigError(f"base_weights: {path}: holds no state dict. Save one.")
-    return content

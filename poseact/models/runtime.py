@@ -1,5 +1,6 @@
 """Executes a pose bundle in batches: OpenVINO on the CPU, torch on a GPU."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -14,6 +15,7 @@ from poseact.models.calibration import Calibration
 from poseact.models.openvino import by_openvino
 from poseact.models.pose import PoseNet, PoseOutputs, averaged_with_mirror, normalize
 from poseact.models.presets import pose_net
+from poseact.models.trust import manifest_as
 from poseact.skeleton import NUM_JOINTS
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
@@ -93,6 +95,14 @@ def chosen(device: Device) -> Literal["cpu", "cuda"]:
     return device
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Manifest:
+    """What a pose model's manifest may say of how it is run."""
+
+    mirror_test: bool = False
+    calibration: Calibration | None = None
+
+
 def load_pose(bundle: Path | str | None = None, device: Device = "auto") -> PoseEstimator:
     """Load a pose bundle.
 
@@ -109,15 +119,15 @@ def load_pose(bundle: Path | str | None = None, device: Device = "auto") -> Pose
     contents = read_bundle(bundle, "pose")
     net = pose_net(contents)
     device = chosen(device)
-    calibration = contents.manifest.get("calibration")
+    how = manifest_as(contents, _Manifest)
     size = (net.shape.input_px, net.shape.input_px)
     forward = by_openvino(net, size) if device == "cpu" else _by_cuda_graph(net)
     return PoseEstimator(
-        _with_mirror(forward, net) if contents.manifest.get("mirror_test") else forward,
+        _with_mirror(forward, net) if how.mirror_test else forward,
         net.decode,
         input_px=net.shape.input_px,
         model_id=contents.model_id,
-        calibration=None if calibration is None else Calibration(**calibration),
+        calibration=how.calibration,
     )
 
 

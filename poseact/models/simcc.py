@@ -43,6 +43,11 @@ class SimccShape(BackboneShape, PoseShape):
 
     input_px: int = 192
 
+    def __post_init__(self) -> None:
+        """Check what the types cannot."""
+        BackboneShape.__post_init__(self)
+        PoseShape.__post_init__(self)
+
 
 class SimccNet(PoseNet):
     """Backbone, a flattened map per joint, two 1-D classifications from it."""

@@ -13,6 +13,7 @@ from poseact.errors import ConfigError
 from poseact.geometry import ImageArray
 from poseact.models.detection import LEAST_SCORE, Detections
 from poseact.models.runtime import Device, chosen
+from poseact.models.trust import read_state_dict
 
 PERSON = 1
 """COCO's number of the class."""
@@ -60,19 +61,21 @@ def load_torchvision(
     known = _names(detection)
     if name not in known:
         raise ConfigError(f"detector: torchvision has no {name!r}; it has {', '.join(known)}.")
-    try:
-        if weights is None:
+    if weights is None:
+        try:
             net = get_model(name, weights="DEFAULT")
-        else:
-            net = get_model(name, weights=None, weights_backbone=None)
-            net.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    except OSError as error:
-        where = weights or f"the weights of {name}"
-        raise ConfigError(
-            f"detector: {where} cannot be read or downloaded: {error}. Give --detector-weights."
-        ) from error
-    except RuntimeError as error:
-        raise ConfigError(f"detector: {weights} does not fit {name}.") from error
+        except OSError as error:
+            raise ConfigError(
+                f"detector: the weights of {name} cannot be downloaded: {error}. "
+                "Give --detector-weights."
+            ) from error
+    else:
+        state_dict = read_state_dict(weights, "detector_weights")
+        net = get_model(name, weights=None, weights_backbone=None)
+        try:
+            net.load_state_dict(state_dict)
+        except RuntimeError as error:
+            raise ConfigError(f"detector_weights: {weights} does not fit {name}.") from error
     return TorchvisionDetector(net.eval().to(chosen(device)), f"torchvision:{name}")
 
 

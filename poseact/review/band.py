@@ -7,9 +7,12 @@ from typing import BinaryIO, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+
+from poseact.foreign import printable
 
 OTHER: Final = "other"
 OTHER_COLOR: Final = "#c8c8c8"
@@ -35,6 +38,8 @@ def action_colors(actions: Sequence[str]) -> dict[str, str]:
     return {**colors, OTHER: OTHER_COLOR}
 
 
+# A `$` in a name is no formula.
+@rc_context({"text.parse_math": False})
 def draw_band(timeline: pd.DataFrame, segments: pd.DataFrame, target: Path | BinaryIO) -> Figure:
     """Draw who did what and when.
 
@@ -59,13 +64,15 @@ def draw_band(timeline: pd.DataFrame, segments: pd.DataFrame, target: Path | Bin
             axes.broken_barh([(start, end - start)], (y - _BAND / 2, _BAND), color=colors[action])
         mine = segments[(segments["video_id"] == video_id) & (segments["track_id"] == track_id)]
         _frame_segments(axes, mine, y, is_utc=is_utc)
-    axes.set_yticks(range(len(rows)), [f"{key[0]}, person {key[2]}" for key, _ in rows])
+    axes.set_yticks(
+        range(len(rows)), [f"{printable(str(key[0]))}, person {key[2]}" for key, _ in rows]
+    )
     axes.set_ylim(max(1, len(rows)) - 0.4, -0.6)
     _label_time(axes, people, is_utc=is_utc)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.set_title("Actions by person. A score is a prompt for a person, not a finding.", size=10)
-    shown = [Patch(color=color, label=action) for action, color in colors.items()]
+    shown = [Patch(color=color, label=printable(action)) for action, color in colors.items()]
     axes.legend(handles=shown, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     if not rows:
         axes.text(0.5, 0.5, "nobody was seen", ha="center", transform=axes.transAxes)
@@ -103,7 +110,7 @@ def _frame_segments(axes: Axes, segments: pd.DataFrame, y: int, *, is_utc: bool)
             linewidth=1.4,
         )
         hand = "" if pd.isna(segment["hand"]) else f" {segment['hand']}"
-        text = f"{segment['action']}{hand} {segment['peak_score']:.2f}"
+        text = printable(f"{segment['action']}{hand} {segment['peak_score']:.2f}")
         name = axes.text((start + end) / 2, y, text, ha="center", va="center", size=8)
         name.set(clip_on=True, bbox={"facecolor": "white", "alpha": 0.75, "pad": 1.5, "lw": 0})
 

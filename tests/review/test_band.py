@@ -156,3 +156,28 @@ def test_colors_belong_to_actions_whatever_their_order():
     many = action_colors([f"action {i}" for i in range(6)])
     assert len(set(many.values())) == 7
     assert np.all([color.startswith("#") for color in many.values()])
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [
+        pytest.param("$x_{$", "$x_{$", id="what would be a broken formula"),
+        pytest.param("a$b$c", "a$b$c", id="what would be a formula"),
+        pytest.param("_hello", "_hello", id="what matplotlib may keep out of legends"),
+        pytest.param("a\nb\x1b[1m", "a\\nb\\x1b[1m", id="a break and an escape code"),
+        pytest.param("<b>&amp;", "<b>&amp;", id="markup"),
+    ],
+)
+def test_names_are_drawn_as_they_are(name, drawn):
+    segment = {"video_id": f"v-{name}", "track_id": 0, "action": name, "hand": None}
+    times = {"start_s": 0.0, "end_s": 1.0, "start_utc": START, "end_utc": START}
+    segments = pd.DataFrame([{**segment, **times, "peak_score": 0.9}])
+
+    figure = draw_band(a_timeline([name] * 10, camera=name), segments, io.BytesIO())
+
+    (axes,) = figure.axes
+    legend, names, people = axes.get_legend().get_texts(), axes.texts, axes.get_yticklabels()
+    assert drawn in [text.get_text() for text in legend]
+    assert [text.get_text() for text in names] == [f"{drawn} 0.90"]
+    assert [text.get_text() for text in people] == [f"{drawn}, person 0"]
+    assert not any(text.get_parse_math() for text in (*legend, *names, *people))
