@@ -8,24 +8,32 @@
 # POSEACT_CLUSTER_DIR holds its logs and process id; give another one to run a second head. Keep
 # it short: Ray puts sockets below it, whose paths may have 107 characters.
 set -euo pipefail
+# shellcheck source=cluster/env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 folder=${POSEACT_CLUSTER_DIR:-/tmp/poseact-ray-$(id -u)}
 ray_folder=$folder/ray # Ray opens its own folder to everybody; the one above stays closed
 pid_file=$folder/head.pid
 log=$folder/head.log
+token_file=${RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}
 start_timeout_s=180 # a minute and a half was seen on two busy cores
 stop_timeout_s=20
 
 # A process id may belong to somebody else by now; its command line names the folder.
 running() { [ -f "$pid_file" ] && ps -ww -o args= -p "$(cat "$pid_file")" | grep -qF -e "--temp-dir=$ray_folder"; }
 
+# shellcheck disable=SC2009 # pgrep counts those, too
+# Dead ones whom nobody has asked after yet stay in the list, as Z.
+in_session() { ps -o stat= -s "$1" | grep -qv '^Z'; }
+
 # End what is left of the head's session, and wait until it is gone. Some of Ray's services leave
-# the group; all name the folder.
+# the group, but not the session; those that leave it too name the folder.
 sweep() {
-  kill -KILL -- "-$(cat "$pid_file")" 2>/dev/null || true
+  local session
+  session=$(cat "$pid_file")
   for ((waited = 0; waited < stop_timeout_s; waited++)); do
-    pkill -KILL -f -- "$ray_folder/" || break
+    pkill -KILL -s "$session" || true
+    pkill -KILL -f -- "$ray_folder/" || in_session "$session" || break
     sleep 1
   done
   rm -f "$pid_file"
@@ -39,9 +47,14 @@ fail() {
 start() {
   command -v ray >/dev/null || fail "no ray command; run 'uv sync' first."
   running && fail "a head already runs (process $(cat "$pid_file")); '$0 stop' ends it."
+  # shellcheck disable=SC2174 # only the last folder is ours to close
   mkdir -p -m 700 "$folder"
+  # Whoever made it first under /tmp could make `start` write, and `stop` kill, what they like.
+  [ -O "$folder" ] || fail "$folder belongs to somebody else; set POSEACT_CLUSTER_DIR."
   if [ "$RAY_AUTH_MODE" = token ]; then
     ray get-auth-token --generate >/dev/null 2>"$log" || fail "no token could be made; see $log."
+    # Ray leaves it open to every user of the machine.
+    [ ! -O "$token_file" ] || chmod go= "$token_file"
   fi
   # In a session of its own, so that `stop` can end the head with all it started. With --block the
   # head's services end with it. Jobs are submitted to the dashboard: without one, no head.

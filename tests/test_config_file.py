@@ -12,6 +12,8 @@ import pytest
 from poseact.config_file import read_config_file
 from poseact.errors import ConfigError
 
+pytestmark = pytest.mark.faults
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rules:

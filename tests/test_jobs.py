@@ -1,11 +1,16 @@
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
+import time
+from http.client import HTTPConnection
+from ipaddress import ip_address
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from poseact.video.encode import write_video
@@ -58,17 +63,19 @@ class Head:
     def local(self, *arguments):
         return self._run(self.repo / "cluster" / "local.sh", *arguments)
 
-    def submit(self, *entrypoint):
-        """Submit as a user does: `source cluster/env.sh`, then `ray job submit`, which waits."""
+    def submit(self, *entrypoint, wait=True, environment=None):
+        """Submit as a user does: `source cluster/env.sh`, then `ray job submit`."""
         submit = 'source cluster/env.sh && exec ray job submit "$@"'
         command = ["--working-dir", ".", "--", *map(str, entrypoint)]
-        return self._run("bash", "-c", submit, "bash", *command)
+        if not wait:
+            command = ["--no-wait", *command]
+        return self._run("bash", "-c", submit, "bash", *command, environment=environment)
 
-    def _run(self, *command):
+    def _run(self, *command, environment=None):
         return subprocess.run(
             command,
             cwd=self.repo,
-            env=self.environment,
+            env={**self.environment, **(environment or {})},
             capture_output=True,
             text=True,
             check=False,
@@ -82,6 +89,22 @@ class Head:
         lines = subprocess.run(["ps", "-ewwo", "args="], capture_output=True, text=True, check=True)
         return [line for line in lines.stdout.splitlines() if str(self.folder) in line]
 
+    def family(self):
+        """The head and all that it started, jobs included."""
+        leader = psutil.Process(int((self.folder / "head" / "head.pid").read_text()))
+        return [leader, *leader.children(recursive=True)]
+
+    def ask(self, path, token=None, *, port=None, method="GET"):
+        """Return the status of an HTTP answer on loopback."""
+        connection = HTTPConnection("127.0.0.1", port or self.dashboard_port, timeout=60)
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        with contextlib.closing(connection):
+            connection.request(method, path, headers=headers)
+            return connection.getresponse().status
+
+    def token(self):
+        return (self.folder / ".ray" / "auth_token").read_text().strip()
+
 
 @pytest.fixture(scope="module")
 def head(repo, free_port):
@@ -91,9 +114,17 @@ def head(repo, free_port):
         started = head.start()
         assert started.returncode == 0, started.stdout + started.stderr
         yield head
+        family = head.family()
         stopped = head.local("stop")
         assert stopped.stdout == "the head has ended.\n"
         assert head.processes() == []
+        assert [process for process in family if is_alive(process)] == []
+
+
+def is_alive(process):
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 @pytest.mark.ray
@@ -131,6 +162,146 @@ def test_a_second_start_is_refused_and_leaves_the_head_alone(head):
     assert second.returncode == 2, head.log()
     assert second.stderr.startswith("error: a head already runs")
     assert head.processes()
+
+
+STAND_IN = """
+import os, subprocess, time
+sleep = subprocess.Popen(["sleep", "600"], process_group=0)
+print(sleep.pid, flush=True)
+time.sleep(600)
+"""
+
+# Started by a job of its own session, as every job is, with workers; it outlives the tests, so that
+# the fixture can look whether `stop` ends it.
+LONG_JOB = """
+import ray, time
+ray.init()
+sleep = ray.remote(lambda: time.sleep(3600))
+running = [sleep.remote() for _ in range(2)]
+print("the job sleeps", flush=True)
+ray.get(running)
+"""
+
+
+def address_of(connection):
+    address = ip_address(connection.laddr.ip)
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+@pytest.mark.ray
+def test_the_head_and_its_jobs_listen_on_loopback_alone(head, tmp_path):
+    (tmp_path / "long.py").write_text(LONG_JOB)
+    job = head.submit("python", tmp_path / "long.py", str(head.folder), wait=False)
+    assert job.returncode == 0, job.stdout + job.stderr
+    deadline = time.monotonic() + 300
+    while sum(process.name().startswith("ray::<lambda>") for process in head.family()) < 2:
+        assert time.monotonic() < deadline, [process.name() for process in head.family()]
+        time.sleep(1)
+
+    listening = {
+        (address_of(connection), connection.laddr.port): process.name()
+        for process in head.family()
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN or not connection.raddr
+    }
+
+    open_to_others = {k: name for k, name in listening.items() if not k[0].is_loopback}
+    assert open_to_others == {}
+    ports = {port for _, port in listening}
+    assert {int(port) for port in head.ports.values()} <= ports
+    assert len(ports) > len(head.ports), "those of the raylet and the agents"
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        ("/api/jobs/", "GET"),
+        ("/api/jobs/", "POST"),
+        ("/api/cluster_status", "GET"),
+        ("/api/v0/logs", "GET"),
+        ("/nodes?view=summary", "GET"),
+    ],
+)
+def test_the_dashboard_answers_those_with_the_token_alone(head, path, method):
+    assert head.ask(path, method=method) == 401
+    assert head.ask(path, "0" * len(head.token()), method=method) == 403
+
+
+@pytest.mark.ray
+def test_the_token_opens_the_dashboard_and_is_for_its_owner_alone(head):
+    assert head.ask("/api/jobs/", head.token()) == 200
+    assert (head.folder / ".ray" / "auth_token").stat().st_mode & 0o077 == 0
+    assert (head.folder / "head").stat().st_mode & 0o077 == 0
+    assert not any(head.token() in " ".join(process.cmdline()) for process in head.family())
+
+
+@pytest.mark.ray
+def test_the_agent_starts_no_job_without_the_token(head):
+    port = head.ports["--dashboard-agent-listen-port"]
+
+    assert head.ask("/api/job_agent/jobs/", port=port, method="POST") == 401
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("token", [None, "0" * 64], ids=["no token", "another token"])
+def test_a_job_is_not_taken_without_the_token(head, tmp_path, token):
+    """As another user of this machine would send it."""
+    (tmp_path / "home").mkdir()
+    stranger = {"HOME": str(tmp_path / "home"), "RAY_AUTH_MODE": "token" if token else "disabled"}
+    if token:
+        stranger["RAY_AUTH_TOKEN"] = token
+
+    job = head.submit("touch", tmp_path / "made", environment=stranger)
+
+    assert job.returncode != 0
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_folder_of_somebody_else_is_not_used(repo, tmp_path):
+    folder = tmp_path / "taken"
+    folder.mkdir(mode=0o777)
+    if os.geteuid() == 0:
+        os.chown(folder, 12345, 12345)
+    else:
+        folder = Path("/")
+
+    result = subprocess.run(
+        [repo / "cluster" / "local.sh", "start"],
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "POSEACT_CLUSTER_DIR": str(folder),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 2
+    assert "belongs to somebody else" in result.stderr
+    assert not (folder / "head.log").exists()
+
+
+def test_stopping_ends_what_left_the_group_but_not_the_session(repo, tmp_path):
+    """A stand-in for the head, whose service has a group of its own and outlives it."""
+    (tmp_path / "sleeper.py").write_text(STAND_IN)
+    command = [sys.executable, tmp_path / "sleeper.py", f"--temp-dir={tmp_path}/ray"]
+    with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE) as leader:
+        service = psutil.Process(int(leader.stdout.readline()))
+        (tmp_path / "head.pid").write_text(f"{leader.pid}\n")
+
+        result = subprocess.run(
+            [repo / "cluster" / "local.sh", "stop"],
+            env={**os.environ, "POSEACT_CLUSTER_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert (result.returncode, result.stdout) == (0, "the head has ended.\n")
+        assert not is_alive(service)
+    assert not (tmp_path / "head.pid").exists()
 
 
 def test_stopping_nothing_is_no_error(repo, tmp_path):

@@ -12,6 +12,8 @@ import pytest
 from poseact.errors import ConfigError
 from poseact.remote import RemotePath
 
+pytestmark = pytest.mark.faults
+
 KINDS = ["s3", "memory", "file"]
 MIB = 1024**2
 ODD = ["a b", "a%20b", "a#b?c=d", "a'b\"c", "ä€\U0001f600", "a+b&c;d", "[a]*", "-", "a<b>", "..."]

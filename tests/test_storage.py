@@ -17,6 +17,8 @@ from poseact.storage import (
     write_text,
 )
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.fixture(params=["local", "s3", "memory"])
 def folder(request, tmp_path):

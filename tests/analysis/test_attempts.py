@@ -10,6 +10,8 @@ import pytest
 
 from poseact.analysis.attempts import MAX_FAULTS, MAX_KILLS, Attempts
 
+pytestmark = pytest.mark.faults
+
 TIMEOUT_S = 2.0
 
 DEATHS = {

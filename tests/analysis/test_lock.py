@@ -10,6 +10,8 @@ from poseact.analysis.lock import LOCK_FILE, STALE_S, hold_lock
 from poseact.errors import OutputError
 from poseact.storage import to_path
 
+pytestmark = pytest.mark.faults
+
 HOLD = """
 import pathlib, sys
 from poseact.analysis.lock import hold_lock

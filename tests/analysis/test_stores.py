@@ -11,7 +11,7 @@ from poseact.errors import OutputError
 from poseact.storage import to_path
 from poseact.timeline.tables import read_segments, read_videos
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(600)]
 
 TABLES = ("timeline", "segments")
 

@@ -10,6 +10,8 @@ from poseact.analysis.verify import verify
 from poseact.analysis.verify_config import VerifyConfig
 from poseact.errors import ConfigError, InputError
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):

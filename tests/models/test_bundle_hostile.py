@@ -25,6 +25,8 @@ from poseact.models.simcc import SimccShape
 from poseact.models.torchvision_detector import load_torchvision
 from poseact.models.trust import read_state_dict
 
+pytestmark = pytest.mark.faults
+
 
 def str_id(value):
     return repr(value)[:50]

@@ -14,6 +14,8 @@ from poseact.errors import InputError
 from poseact.timeline import tables
 from poseact.timeline.schema import timeline_schema
 
+pytestmark = pytest.mark.faults
+
 ACTIONS = ["hello", "other"]
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 NUM_ROWS = 3

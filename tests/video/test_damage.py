@@ -11,6 +11,8 @@ import pytest
 from poseact.errors import VideoError
 from poseact.video.probe import probe
 
+pytestmark = pytest.mark.faults
+
 FIRST_GREY = 8  # of the noisy frames
 FASTSTART = {"movflags": "+faststart"}
 FRAGMENTED = {"movflags": "+frag_keyframe+empty_moov"}

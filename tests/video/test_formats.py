@@ -11,6 +11,8 @@ from poseact.video.chunks import plan_chunks
 from poseact.video.decode import decode_chunk
 from poseact.video.probe import probe
 
+pytestmark = pytest.mark.faults
+
 SECOND = 90_000  # ticks of MPEG-TS
 QUARTER = 1 << 16
 ANTICLOCKWISE = [0, -QUARTER, 0, QUARTER, 0, 0, 0, 0, 1 << 30]

@@ -20,6 +20,8 @@ from poseact.video.container import open_video
 from poseact.video.find import find_videos
 from poseact.video.probe import probe, video_id_of
 
+pytestmark = pytest.mark.faults
+
 SECRET_GREY = 248
 PICTURES = [np.full((48, 64, 3), 8 + 4 * i, np.uint8) for i in range(10)]
 

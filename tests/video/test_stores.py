@@ -12,6 +12,8 @@ from poseact.video.decode import decode_chunk
 from poseact.video.find import absolute_path, camera_in_name, find_videos, start_in_name
 from poseact.video.probe import probe, video_id_of
 
+pytestmark = pytest.mark.faults
+
 PICTURES = [np.full((48, 64, 3), 8 + 4 * i, np.uint8) for i in range(30)]
 
 

@@ -13,6 +13,8 @@ from poseact.errors import VideoError
 from poseact.video.find import camera_in_name, start_in_name
 from poseact.video.probe import probe
 
+pytestmark = pytest.mark.faults
+
 PICTURES = [np.full((48, 64, 3), 8 + 4 * i, np.uint8) for i in range(30)]
 
 
