@@ -62,8 +62,18 @@ def timeline_schema(actions: Sequence[str]) -> pa.Schema:
 
 
 def actions_of(schema: pa.Schema) -> tuple[str, ...]:
-    """Return the names of the ``scores`` columns from a timeline's metadata."""
-    return tuple(json.loads(schema.metadata[b"actions"]))
+    """Return the names of the ``scores`` columns from a timeline's metadata.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    try:
+        actions = json.loads((schema.metadata or {})[b"actions"])
+    except (KeyError, ValueError, RecursionError):
+        actions = None
+    if not isinstance(actions, list) or not all(isinstance(action, str) for action in actions):
+        raise ValueError("its metadata has no list of actions")
+    return tuple(actions)
 
 
 SEGMENTS: Final = _schema(

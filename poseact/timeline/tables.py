@@ -19,8 +19,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
 
 from poseact.errors import InputError
+from poseact.foreign import printable
 from poseact.remote import RemotePath
 from poseact.storage import AnyPath, cannot_read, cannot_write, to_path, write_bytes
 from poseact.timeline.schema import (
@@ -42,8 +44,12 @@ on which plain pandas fails (pandas#55400)."""
 CAMERA_ID: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 _PARTITIONS: Final = pa.schema([("camera_id", pa.string()), ("date", pa.string())])
+_ANEW: Final = "Remove that file and analyze again."
 _STREAM_ROWS: Final = 4096
 _STREAM_BYTES: Final = 1024**2
+_SCHEMAS: Final = {"segments": SEGMENTS, "videos": VIDEOS, "verdicts": VERDICTS}
+"""That of the timeline depends on the actions."""
+
 _RUN_MARKS: Final = ("run.json", "videos", "timeline")
 _NULLABLE_DTYPES: Final = {
     pa.int32(): pd.Int32Dtype(),
@@ -195,7 +201,7 @@ def read_timeline(
         ValueError: If a time has no timezone.
     """
     wanted = _wanted("time_utc", camera, since, until, action)
-    table = _read(out, "timeline", timeline_schema(()), wanted)
+    table = _read(out, "timeline", wanted)
     frame = _to_pandas(table)
     frame.attrs["actions"] = list(actions_of(table.schema))
     return frame
@@ -203,9 +209,7 @@ def read_timeline(
 
 def find_timelines(out: OutFolder) -> dict[str, AnyPath]:
     """Return the file of each video's timeline, by video id; InputError if it cannot be read."""
-    folder = to_path(out) / "timeline"
-    with _told(folder):
-        return {path.stem: path for path in folder.rglob("[!.]*.parquet")}
+    return {path.stem: path for path in _files(to_path(out) / "timeline")}
 
 
 def camera_of(path: AnyPath) -> str:
@@ -220,6 +224,7 @@ def read_rows(path: AnyPath, columns: Sequence[str]) -> pa.Table:
         InputError: If it is damaged, or another version of poseact wrote it.
     """
     with _open_parquet(path) as file:
+        _schema_of(path, file.schema_arrow, "timeline")
         return file.read(columns=list(columns))
 
 
@@ -244,15 +249,15 @@ def stream_timeline(
     Raises:
         InputError: If the video has no timeline, or another version of poseact wrote it.
     """
-    folder = to_path(out) / "timeline"
-    with _told(folder):
-        paths: list[AnyPath] = [*folder.rglob(f"{video_id}.parquet")]
-    if not paths:
+    path = find_timelines(out).get(video_id)
+    if path is None:
         raise InputError(
-            f"{out}: has no timeline of video {video_id}. Was it removed? Analyze the video again."
+            f"{to_path(out) / 'timeline'}: has no timeline of video {video_id}. Was it removed? "
+            "Analyze the video again."
         )
     # with a buffer it reads page by page: else a whole column of up to a million rows at once
-    with _open_parquet(paths[0], buffer_size=_STREAM_BYTES) as file:
+    with _open_parquet(path, buffer_size=_STREAM_BYTES) as file:
+        _schema_of(path, file.schema_arrow, "timeline")
         yield from file.iter_batches(_STREAM_ROWS, columns=list(columns))
 
 
@@ -286,7 +291,7 @@ def read_segments(  # noqa: PLR0913 - filters, named at every call
     wanted = _wanted("start_utc", camera, since, until, action)
     if min_score is not None:
         wanted.append(ds.field("peak_score") >= min_score)
-    return _to_pandas(_read(out, "segments", SEGMENTS, wanted))
+    return _to_pandas(_read(out, "segments", wanted))
 
 
 def read_videos(out: OutFolder) -> pd.DataFrame:
@@ -295,7 +300,7 @@ def read_videos(out: OutFolder) -> pd.DataFrame:
     Raises:
         InputError: If there is no run, or another version of poseact wrote it.
     """
-    return _to_pandas(_read(out, "videos", VIDEOS, []).sort_by("uri"))
+    return _to_pandas(_read(out, "videos", []).sort_by("uri"))
 
 
 def read_verdicts(out: OutFolder) -> pd.DataFrame:
@@ -304,7 +309,7 @@ def read_verdicts(out: OutFolder) -> pd.DataFrame:
     Raises:
         InputError: If there is no run, or another version of poseact wrote it.
     """
-    return _to_pandas(_read(out, "verdicts", VERDICTS, []).sort_by("decided_at_utc"))
+    return _to_pandas(_read(out, "verdicts", []).sort_by("decided_at_utc"))
 
 
 def _wanted(
@@ -332,9 +337,7 @@ def _aware(name: str, time: datetime) -> pa.Scalar:
     return pa.scalar(time, pa.timestamp("us", tz="UTC"))
 
 
-def _read(
-    out: OutFolder, name: str, schema: pa.Schema, wanted: Sequence[ds.Expression]
-) -> pa.Table:
+def _read(out: OutFolder, name: str, wanted: Sequence[ds.Expression]) -> pa.Table:
     """Read the rows of one table for which every wanted expression holds."""
     root = to_path(out)
     with _told(root):
@@ -342,31 +345,59 @@ def _read(
             raise InputError(
                 f"{root}: holds no run of poseact. Name the --out of a finished `poseact analyze`."
             )
-        is_empty = not any((root / name).rglob("[!.]*.parquet"))
-    partitioned = name in ("timeline", "segments")
-    if is_empty:
-        columns = [*schema, *_PARTITIONS] if partitioned else schema
-        return pa.schema(columns, metadata=schema.metadata).empty_table()
+    folder = root / name
+    files = _files(folder)
+    schema = _SCHEMAS.get(name) or timeline_schema(())
+    partitions = [*_PARTITIONS] if name in ("timeline", "segments") else []
     where = ds.scalar(True)
     for expression in wanted:
         where &= expression
-    folders = ds.HivePartitioning(_PARTITIONS, null_fallback=UNKNOWN_DATE) if partitioned else None
-    with _told(root / name):
-        dataset = _dataset(root / name, folders)
-        _check_files(dataset, where, root / name)
-        dataset = dataset.replace_schema(_with_new_columns(dataset.schema, schema))
-        return dataset.to_table(filter=where)
+    with _told(folder):
+        dataset = _dataset(files, folder, pa.schema([*schema, *partitions]))
+        fragments = list(dataset.get_fragments(filter=where))
+        if fragments:
+            schema = _common_schema(fragments, folder)
+        schema = pa.schema([*schema, *partitions], metadata=schema.metadata)
+        selected = ds.FileSystemDataset(fragments, schema, dataset.format, dataset.filesystem)
+        return selected.to_table(filter=where)
 
 
-def _dataset(folder: AnyPath, partitioning: ds.Partitioning | None) -> ds.Dataset:
+def _files(folder: AnyPath) -> list[AnyPath]:
+    """Return the files of one table by name; what is no file, and links to folders, are not.
+
+    Raises:
+        InputError: If the folder cannot be read, or the name of a file is no text.
+    """
+    with _told(folder):
+        found: list[AnyPath] = sorted(folder.rglob("[!.]*.parquet"), key=str)
+        files = [path for path in found if isinstance(path, RemotePath) or path.is_file()]
+    for path in files:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            name = os.fsencode(str(path)).decode(errors="backslashreplace")
+            raise InputError(f"{name}: is not valid UTF-8. Rename or remove it.") from error
+    return files
+
+
+def _dataset(files: Sequence[AnyPath], folder: AnyPath, schema: pa.Schema) -> ds.Dataset:
+    partitioning = None
+    if "camera_id" in schema.names:
+        partitioning = ds.HivePartitioning(_PARTITIONS, null_fallback=UNKNOWN_DATE)
     if isinstance(folder, RemotePath):
-        return ds.dataset(
-            folder.path_in_store,
-            filesystem=folder.filesystem,
-            format="parquet",
-            partitioning=partitioning,
-        )
-    return ds.dataset(folder, format="parquet", partitioning=partitioning)
+        filesystem = folder.filesystem
+        names = [path.path_in_store for path in files if isinstance(path, RemotePath)]
+        base = folder.path_in_store
+    else:
+        filesystem, names, base = LocalFileSystem(), [*map(str, files)], str(folder)
+    return ds.dataset(
+        names,
+        schema=schema,
+        format="parquet",
+        filesystem=filesystem,
+        partitioning=partitioning,
+        partition_base_dir=base,
+    )
 
 
 @contextmanager
@@ -378,39 +409,33 @@ def _told(path: AnyPath) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise cannot_read(path, error) from error
         reason = " ".join(str(error).split()).rstrip(".")
-        raise InputError(f"{path}: {reason}. Remove that file and analyze again.") from error
+        raise InputError(f"{path}: {reason}. {_ANEW}") from error
 
 
-def _with_new_columns(found: pa.Schema, expected: pa.Schema) -> pa.Schema:
-    """Add the columns that the version that wrote the first file did not know; null where absent.
+def _common_schema(fragments: Sequence[ds.Fragment], folder: AnyPath) -> pa.Schema:
+    """Return the schema of the files of one table.
 
-    The order is that of today's tables, then that of the folders.
+    Raises:
+        InputError: If one is of another version, has other columns, or knows other actions.
     """
-    known = [
-        found.field(field.name) if field.name in found.names else field.with_nullable(True)
-        for field in expected
-    ]
-    folders = [field for field in found if field.name not in expected.names]
-    return pa.schema([*known, *folders], metadata=found.metadata)
-
-
-def _check_files(dataset: ds.Dataset, where: ds.Expression, folder: AnyPath) -> None:
-    """Refuse files of another version, which could be read but would mean something else."""
-    expected = dataset.schema.metadata
-    for fragment in dataset.get_fragments(filter=where):
-        found = fragment.physical_schema.metadata or {}
-        path = _of_fragment(fragment.path, folder)
-        _check_version(path, found)
-        if found.get(b"actions") != expected.get(b"actions"):
+    schemas = {}
+    for fragment in fragments:
+        path = _place(fragment, folder)
+        schemas[path] = _schema_of(path, fragment.physical_schema, folder.name)
+    first, schema = next(iter(schemas.items()))
+    for path, found in schemas.items():
+        if found.metadata != schema.metadata:
             raise InputError(
-                f"{path}: knows other actions than {_of_fragment(dataset.files[0], folder)}. "
+                f"{path}: knows other actions than {first}. "
                 "Analyze all videos of one --out with the same action model; a `poseact rescore` "
                 "that was interrupted goes on when it is given again."
             )
+    return schema
 
 
-def _of_fragment(name: str, folder: AnyPath) -> AnyPath:
+def _place(fragment: ds.Fragment, folder: AnyPath) -> AnyPath:
     """Return the place of a file of a data set, which pyarrow names without its scheme."""
+    name = str(fragment.path)
     if isinstance(folder, RemotePath):
         return folder / name.removeprefix(folder.path_in_store)
     return to_path(name)
@@ -433,12 +458,37 @@ def _open_parquet(path: AnyPath, buffer_size: int = 0) -> Iterator[pq.ParquetFil
 
 
 def _check_version(path: AnyPath, metadata: Mapping[bytes, bytes]) -> None:
-    version = metadata.get(b"schema_version", b"none").decode()
+    version = metadata.get(b"schema_version", b"none").decode(errors="backslashreplace")
     if version != SCHEMA_VERSION:
         raise InputError(
-            f"{path}: schema_version is {version}, this poseact reads {SCHEMA_VERSION}. Analyze "
-            "into a new --out, or read it with the version of poseact named in run.json."
+            f"{path}: schema_version is {printable(version)[:80]}, this poseact reads "
+            f"{SCHEMA_VERSION}. Analyze into a new --out, or read it with the version of poseact "
+            "named in run.json."
         )
+
+
+def _schema_of(path: AnyPath, found: pa.Schema, table: str) -> pa.Schema:
+    """Return the schema that a file of a table follows; it may lack columns that may be null.
+
+    Raises:
+        InputError: If it is of another version or has other columns.
+    """
+    _check_version(path, found.metadata or {})
+    try:
+        expected = _SCHEMAS.get(table) or timeline_schema(actions_of(found))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}. {_ANEW}") from error
+    for field in expected:
+        if field.name not in found.names:
+            if field.nullable:
+                continue
+            reason = f"has no column {field.name}"
+        elif (kind := found.field(field.name).type) != field.type:
+            reason = f"column {field.name} is {printable(str(kind))[:80]}, expected {field.type}"
+        else:
+            continue
+        raise InputError(f"{path}: {reason}. {_ANEW}")
+    return expected
 
 
 def _to_pandas(table: pa.Table) -> pd.DataFrame:

@@ -36,7 +36,7 @@ START_S = 240
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
     "RAY_AUTH_MODE": "disabled",  # a token of an earlier Ray is nobody's business here
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",  # else 127.0.0.1 becomes the address of a card
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",  # else no second node may join
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_health_check_initial_delay_ms": "60000",
 }

@@ -20,21 +20,6 @@ ACTIONS = ["hello", "other"]
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 NUM_ROWS = 3
 
-# Each is an error of its own kind, and a reason to mend poseact/timeline/tables.py.
-KNOWN = {
-    "actions": "actions_of trusts the metadata",
-    "data": "only the footer is read inside the try, the pages are not",
-    "types": "the types of the files' columns are not compared with the schema",
-    "encoding": "metadata and names are decoded as UTF-8",
-    "twice": "pyarrow follows links, the search for files does not",
-    "message": "what a file says goes into the message as it is",
-    "pipe": "find_timelines takes all names, and opening a pipe waits",
-}
-
-
-def open_point(*values, id, why):  # noqa: A002 - as pytest.param
-    return pytest.param(*values, id=id, marks=pytest.mark.xfail(strict=True, reason=KNOWN[why]))
-
 
 def timeline_table(video_id="v1"):
     row = {
@@ -125,7 +110,7 @@ def put_column(file, name, values):
         pytest.param(b"2", "schema_version is 2", id="of tomorrow"),
         pytest.param(b"", "schema_version is ", id="empty"),
         pytest.param(None, "schema_version is none", id="missing"),
-        open_point(b"\xff\xfe", "schema_version is", id="no text", why="encoding"),
+        pytest.param(b"\xff\xfe", "schema_version is", id="no text"),
     ],
 )
 def test_another_version_is_refused_by_every_reader(out, file, read, version, said):
@@ -145,8 +130,8 @@ def test_a_file_without_any_metadata_is_refused(out, file, read):
 @pytest.mark.parametrize(
     "version",
     [
-        open_point(b"\x1b[2J\nerror: no", id="what a terminal obeys", why="message"),
-        open_point(b"9" * 100_000, id="a long one", why="message"),
+        pytest.param(b"\x1b[2J\nerror: no", id="what a terminal obeys"),
+        pytest.param(b"9" * 100_000, id="a long one"),
     ],
 )
 def test_a_version_is_quoted_as_one_short_line(out, file, read, version):
@@ -161,15 +146,15 @@ def test_a_version_is_quoted_as_one_short_line(out, file, read, version):
 @pytest.mark.parametrize(
     "actions",
     [
-        open_point(None, id="missing", why="actions"),
-        open_point(b"hello, other", id="no JSON", why="actions"),
-        open_point(b"\xff", id="no text", why="actions"),
-        open_point(b"[" * 100_000, id="deep", why="actions"),
-        open_point(b"3", id="a number", why="actions"),
-        open_point(b'"ab"', id="one word of two letters", why="actions"),
-        open_point(b'{"hello": 1, "other": 2}', id="a mapping", why="actions"),
-        open_point(b"[1, 2]", id="numbers", why="actions"),
-        open_point(b'["hello", "wave", "other"]', id="more than scores", why="actions"),
+        pytest.param(None, id="missing"),
+        pytest.param(b"hello, other", id="no JSON"),
+        pytest.param(b"\xff", id="no text"),
+        pytest.param(b"[" * 100_000, id="deep"),
+        pytest.param(b"3", id="a number"),
+        pytest.param(b'"ab"', id="one word of two letters"),
+        pytest.param(b'{"hello": 1, "other": 2}', id="a mapping"),
+        pytest.param(b"[1, 2]", id="numbers"),
+        pytest.param(b'["hello", "wave", "other"]', id="more than scores"),
     ],
 )
 def test_actions_that_do_not_name_the_scores_are_refused(out, file, read, actions):
@@ -204,10 +189,8 @@ def test_a_file_that_is_no_parquet_is_refused_by_name(out, file, read, harm):
 
 
 @EVERY_READER
-def test_damage_in_the_data_is_found_when_it_is_read(request, out, file, read):
+def test_damage_in_the_data_is_found_when_it_is_read(out, file, read):
     """The footer, and with it the schema, is whole."""
-    if read in (read_all, read_some):
-        request.applymarker(pytest.mark.xfail(strict=True, reason=KNOWN["data"]))
     content = np.frombuffer(file.read_bytes(), np.uint8).copy()
     content[8:2000] ^= 0xFF
     file.write_bytes(content.tobytes())
@@ -230,11 +213,11 @@ TEXT = pa.array(["x"] * NUM_ROWS)
 @pytest.mark.parametrize(
     ("column", "values"),
     [
-        open_point("pts_s", TEXT, id="text for a time", why="types"),
-        open_point("track_id", TEXT, id="text for a number", why="types"),
-        open_point("action", pa.array(range(NUM_ROWS)), id="numbers for text", why="types"),
-        open_point("joints", pa.array([[0.0]] * NUM_ROWS), id="lists of any length", why="types"),
-        open_point("frame_index", None, id="a column that must be there", why="types"),
+        pytest.param("pts_s", TEXT, id="text for a time"),
+        pytest.param("track_id", TEXT, id="text for a number"),
+        pytest.param("action", pa.array(range(NUM_ROWS)), id="numbers for text"),
+        pytest.param("joints", pa.array([[0.0]] * NUM_ROWS), id="lists of any length"),
+        pytest.param("frame_index", None, id="a column that must be there"),
     ],
 )
 def test_a_column_that_has_another_type_is_refused_by_name(out, read, name, column, values):
@@ -254,36 +237,11 @@ def test_a_column_that_is_new_is_left_out(out, file):
     assert len(read_all(out)) == NUM_ROWS
 
 
-@pytest.mark.parametrize(
-    "read",
-    [read_all, read_some, read_stream, open_point(read_files, id="read_files", why="pipe")],
-)
-def test_a_folder_with_the_name_of_a_table_is_no_table(out, file, read):
-    (file.parent / "x.parquet").mkdir()
-
-    assert len(read(out)) == NUM_ROWS
-
-
-@pytest.mark.parametrize(
-    "read",
-    [
-        open_point(read_all, id="read_all", why="actions"),
-        read_some,
-        read_files,
-        read_stream,
-    ],
-)
-def test_a_folder_in_place_of_the_only_table_is_refused(out, file, read):
-    file.unlink()
-    file.mkdir()
-
-    refused(read, out)
-
-
-@pytest.mark.parametrize("read", [read_all, read_some, read_stream])
+@EVERY_READER
 @pytest.mark.parametrize(
     "add",
     [
+        pytest.param(lambda path: path.mkdir(), id="a folder"),
         pytest.param(lambda path: path.symlink_to(path.name), id="a link to itself"),
         pytest.param(lambda path: path.symlink_to("/nowhere"), id="a link to nothing"),
         pytest.param(os.mkfifo, id="a pipe"),
@@ -293,38 +251,10 @@ def test_what_is_no_file_is_passed_over(out, file, read, add):
     add(file.parent / "x.parquet")
 
     assert len(read(out)) == NUM_ROWS
-
-
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize(
-    "add",
-    [
-        open_point(lambda path: path.symlink_to(path.name), id="a link to itself", why="pipe"),
-        open_point(lambda path: path.symlink_to("/nowhere"), id="a link to nothing", why="pipe"),
-    ],
-)
-def test_what_is_no_file_is_not_found(out, file, add):
-    add(file.parent / "x.parquet")
-
     assert list(tables.find_timelines(out).values()) == [file]
 
 
-@pytest.mark.xfail(strict=True, reason=KNOWN["pipe"])
-def test_a_pipe_is_not_found(out, file):
-    os.mkfifo(file.parent / "x.parquet")
-
-    assert list(tables.find_timelines(out).values()) == [file]
-
-
-@pytest.mark.parametrize(
-    "read",
-    [
-        open_point(read_all, id="read_all", why="twice"),
-        open_point(read_some, id="read_some", why="twice"),
-        read_files,
-        read_stream,
-    ],
-)
+@EVERY_READER
 @pytest.mark.parametrize("to", ["", "camera_id=door"], ids=["the whole table", "one camera"])
 def test_a_link_in_a_circle_repeats_no_row(out, read, to):
     (out / "timeline" / "camera_id=door" / "loop").symlink_to(out / "timeline" / to)
@@ -360,7 +290,6 @@ def test_a_folder_name_that_is_no_text_is_refused(out, file, read, name):
     assert "not valid UTF-8" in refused(read, out)
 
 
-@pytest.mark.xfail(strict=True, reason=KNOWN["encoding"])
 def test_a_file_below_a_name_that_is_no_text_is_refused_by_the_other_readers(out, file):
     file.rename(file.with_name(os.fsdecode(b"\xff.parquet")))
 
