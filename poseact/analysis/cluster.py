@@ -202,13 +202,9 @@ def require_shared(run: Run) -> None:
     assert isinstance(mark, Path)  # noqa: S101 - for the type checker
     mark.touch()
     try:
-        exists = ray.remote(Path.exists).options(num_cpus=0)
-        seen = ray.get(
-            [
-                exists.options(label_selector={"ray.io/node-id": node["NodeID"]}).remote(mark)
-                for node in nodes
-            ]
-        )
+        exists = ray.remote(num_cpus=0)(Path.exists)
+        labels = [{"ray.io/node-id": node["NodeID"]} for node in nodes]
+        seen = ray.get([exists.options(label_selector=label).remote(mark) for label in labels])
     finally:
         mark.unlink(missing_ok=True)
     blind = [node["NodeName"] for node, sees in zip(nodes, seen, strict=True) if not sees]

@@ -13,7 +13,7 @@ from poseact.models.bundle import read_bundle
 from poseact.models.detector import DetectorNet, DetectorShape, detection_loss
 from poseact.models.pose import normalize
 from poseact.training.detector_config import TrainDetectorConfig
-from poseact.training.fit import Fit, Shard, shuffled_batches
+from poseact.training.fit import Fit, Shard, mixed_precision, shuffled_batches
 
 
 class DetectorTraining:
@@ -96,7 +96,7 @@ class DetectorTraining:
 
     def _loss(self, views: SceneViews) -> Tensor:
         pictures = normalize(views.rgb_BCHW).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with mixed_precision(self._device):
             outputs = self._fit.model(pictures)
         return detection_loss(outputs, views.boxes_BP4, views.ignored_BI4)
 

@@ -33,6 +33,16 @@ class Shard:
         return items[self.rank :: self.world_size]
 
 
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """Compute in bfloat16 while this is entered, on devices that do so quickly.
+
+    A CPU without AVX-512 does not: its convolutions took 40 times as long as in float32.
+    """
+    on_cpu = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - no public name
+    is_enabled = device.type != "cpu" or on_cpu
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_enabled)
+
+
 class Fit(Generic[NetT]):
     """A network with all that changes it."""
 

@@ -35,7 +35,7 @@ class FitConfig:
     """CPU cores of each worker."""
 
     use_gpu: bool = False
-    """Give each worker one GPU; bfloat16 autocast is used on either device."""
+    """Give each worker one GPU; bfloat16 is used on GPUs and on CPUs that have it."""
 
     checkpoint_every: int = 1
     """Epochs between checkpoints, at which progress is also measured."""

@@ -15,7 +15,7 @@ from poseact.models.bundle import read_bundle
 from poseact.models.pose import PoseNet, normalize
 from poseact.models.presets import PRESETS, build_pose, pose_net, start_from
 from poseact.training.config import TrainPoseConfig
-from poseact.training.fit import Fit, Shard, shuffled_batches
+from poseact.training.fit import Fit, Shard, mixed_precision, shuffled_batches
 
 HELD_SHARE = 1 / 3
 """Share of the epochs in which a staged base stays as it is."""
@@ -122,7 +122,7 @@ class PoseTraining:
 
     def _loss(self, views: Views) -> Tensor:
         crops = normalize(views.rgb_BCHW).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with mixed_precision(self._device):
             outputs = self._fit.model(crops)
         loss = self._net.loss(outputs, views.joints_BJ3)
         if self._teacher is not None:
@@ -157,7 +157,7 @@ def _taught(teacher: PoseNet, crops_BCHW: Tensor) -> Tensor:
     resized = crops_BCHW
     if teacher.shape.input_px != size_px:
         resized = F.interpolate(crops_BCHW, teacher.shape.input_px, mode="bilinear")
-    with torch.autocast(crops_BCHW.device.type, torch.bfloat16):
+    with mixed_precision(crops_BCHW.device):
         outputs = teacher(resized)
     scale = size_px / teacher.shape.input_px
     return teacher.decode(outputs) * torch.tensor([scale, scale, 1.0], device=crops_BCHW.device)
