@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import ray
 import ray.data
-from ray.data import ActorPoolStrategy, DataContext
+from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
 from ray.exceptions import RayError, RayTaskError
 
 from poseact.analysis.actions import ActionModel
@@ -28,13 +28,14 @@ from poseact.analysis.outcome import VideoOutcome
 from poseact.analysis.plan import (
     Inputs,
     Plan,
+    Planned,
     RecordedPlan,
     find_pattern,
     join_inputs,
     make_plan,
     record_plan,
 )
-from poseact.analysis.resources import CPUS_PER_TASK, CPUS_PER_WORKER, Pools
+from poseact.analysis.resources import CPUS_PER_TASK, CPUS_PER_WORKER, Pools, store_bytes
 from poseact.analysis.run import Run
 from poseact.analysis.stages import Watch
 from poseact.errors import ConfigError, OutputError, PoseactError
@@ -100,7 +101,7 @@ def plan_run(
 
 
 def watch_chunks(
-    pending: Sequence[tuple[str, int]],
+    videos: Sequence[Planned],
     run: Run,
     config: AnalyzeConfig,
     pools: Pools,
@@ -109,7 +110,7 @@ def watch_chunks(
     """Decode and watch chunks; yield their receipts as they come, in any order.
 
     Args:
-        pending: Video id and place in its plan of each chunk.
+        videos: What is to be done.
         run: The run.
         config: Settings.
         pools: Workers.
@@ -118,9 +119,11 @@ def watch_chunks(
     Raises:
         PoseactError: What made a worker give up; OutputError if the cluster failed.
     """
+    pending = [(video.video_id, place) for video in videos for place in video.pending]
+    memory = store_bytes(pools, max(video.largest_chunk_bytes for video in videos))
     for first in range(0, len(pending), CHUNKS_PER_WAVE):
         rows = [chunk_row(*chunk) for chunk in pending[first : first + CHUNKS_PER_WAVE]]
-        with DataContext.current(_quiet_context()):
+        with DataContext.current(_context(memory)):
             decoded = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
                 Decode,
                 fn_constructor_kwargs={
@@ -239,11 +242,14 @@ def _in_tasks(
         yield result
 
 
-def _quiet_context() -> DataContext:
+def _context(memory: int) -> DataContext:
     for handler in logging.getLogger("ray.data").handlers:
         if isinstance(handler, logging.StreamHandler):  # the log file of the session stays complete
             handler.setLevel(logging.CRITICAL)
     context = DataContext.get_current().copy()
+    # else decoding runs ahead of slow storage until Ray's store is full
+    limits = ExecutionResources.for_limits(object_store_memory=memory)
+    context.execution_options.resource_limits = limits
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.raise_original_map_exception = True  # the error of a worker, not its print-out

@@ -172,9 +172,9 @@ def _watch_and_finalize(
     plan: RecordedPlan, config: AnalyzeConfig, run: Run, action: ActionModel
 ) -> tuple[Sequence[Receipt], Sequence[VideoOutcome]]:
     """Analyse the chunks that have no receipt yet, and finalize each video after its last one."""
-    pending = [(video.video_id, place) for video in plan.videos for place in video.pending]
+    num_chunks = sum(len(video.pending) for video in plan.videos)
     resources: dict[str, float] = ray.cluster_resources()
-    pools = pools_for(resources.get("CPU", 1), resources.get("GPU", 0), len(pending))
+    pools = pools_for(resources.get("CPU", 1), resources.get("GPU", 0), num_chunks)
     finalizer = Finalizer(run, action, pools.num_finalizers)
     left = {video.video_id: len(video.pending) for video in plan.videos}
     for video_id, num_chunks in left.items():
@@ -184,7 +184,7 @@ def _watch_and_finalize(
     progress = Progress.of(plan.videos)
     receipts = []
     try:
-        for receipt in watch_chunks(pending, run, config, pools, load_models):
+        for receipt in watch_chunks(plan.videos, run, config, pools, load_models):
             receipts.append(receipt)
             progress.advance(receipt.num_planned)
             left[receipt.video_id] -= 1

@@ -68,6 +68,9 @@ class Planned:
     num_pending_frames: int
     """Frames in those."""
 
+    largest_chunk_bytes: int
+    """Decoded pixels of the largest of them."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecordedPlan:
@@ -219,13 +222,15 @@ class _PoisonError(VideoError):
 
 def _pending(video: PlannedVideo, done_chunks: Container[str]) -> Planned:
     pending = [p for p, chunk in enumerate(video.chunks) if chunk.chunk_id not in done_chunks]
+    frames = [video.chunks[place].num_frames for place in pending]
     return Planned(
         video_id=video.info.video_id,
         uri=video.info.uri,
         duration_s=video.info.duration_s,
         num_frames=sum(chunk.num_frames for chunk in video.chunks),
         pending=tuple(pending),
-        num_pending_frames=sum(video.chunks[place].num_frames for place in pending),
+        num_pending_frames=sum(frames),
+        largest_chunk_bytes=3 * video.info.width * video.info.height * max(frames, default=0),
     )
 
 

@@ -14,7 +14,7 @@ from poseact.models.looks import CROPS_PER_CALL, CropModel
 DECODED_PX_PER_S = 1.5e8
 """Pixels that one core decodes to RGB in a second; measured on H.264 from 360p to 432p."""
 
-PROCESS_BYTES = 400 * 1024**2
+PROCESS_BYTES = 500 * 1024**2
 """Memory of a worker that holds its libraries and models, and no frames."""
 
 CHUNK_COPIES_DECODING = 2
@@ -80,12 +80,17 @@ def pools_for(num_cpus: float, num_gpus: float, num_chunks: int) -> Pools:
     )
 
 
+def store_bytes(pools: Pools, chunk_bytes: int) -> int:
+    """Return how much of the object store chunks may take, however slowly results are written."""
+    chunks = CHUNK_COPIES_DECODING * pools.num_decoders + CHUNK_COPIES_WATCHING * pools.num_watchers
+    return chunks * chunk_bytes
+
+
 def peak_memory_bytes(pools: Pools, chunk_bytes: int) -> int:
     """Estimate the memory of a run; how long its videos are does not matter."""
-    chunks = CHUNK_COPIES_DECODING * pools.num_decoders + CHUNK_COPIES_WATCHING * pools.num_watchers
     # the driver and Ray's own processes take about as much as two workers
     processes = pools.num_decoders + pools.num_watchers + pools.num_finalizers + 2
-    return chunks * chunk_bytes + processes * PROCESS_BYTES
+    return store_bytes(pools, chunk_bytes) + processes * PROCESS_BYTES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
