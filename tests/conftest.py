@@ -38,16 +38,6 @@ REPO = Path(__file__).resolve().parents[1]
 _PORTS = random.sample(range(20_000, 32_000), k=1_000)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the campaign of kills be as long as one likes."""
-    parser.addoption(
-        "--kills",
-        type=int,
-        default=6,
-        help="processes that tests/faults/test_kills.py kills; 50 is the whole campaign",
-    )
-
-
 @pytest.fixture(scope="session")
 def repo() -> Path:
     """The root of the working tree, where `jobs/` and `cluster/` are."""

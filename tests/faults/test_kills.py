@@ -1,11 +1,11 @@
 """Whatever process of a run is killed, and whenever: the tables are those of an undisturbed run.
 
-    pytest tests/faults/test_kills.py --kills 50 -s
-
-is the whole campaign; a few kills are enough to see that nothing broke.
+By default a few kills show that nothing broke; ``POSEACT_FAULTS=all`` is the whole campaign, and
+prints what it did (``-s``).
 """
 
 import contextlib
+import os
 import random
 import time
 from collections import Counter
@@ -17,6 +17,7 @@ from poseact.timeline.tables import read_videos
 
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(3600)]
 
+NUM_KILLS = 50 if os.environ.get("POSEACT_FAULTS") == "all" else 6
 NUM_VIDEOS = 24
 CHUNKS_PER_VIDEO = 8
 FPS = 5
@@ -30,11 +31,6 @@ second."""
 
 HANGS_AFTER_S = 300
 """Without a chunk done or a process killed."""
-
-
-@pytest.fixture
-def num_kills(request):
-    return request.config.getoption("--kills")
 
 
 @pytest.fixture
@@ -134,7 +130,6 @@ def test_kills_change_nothing(  # the fixtures are what it takes
     nodes,
     recordings,
     command,
-    num_kills,
     raylet_of,
     workers_of,
     require_equal,
@@ -150,7 +145,7 @@ def test_kills_change_nothing(  # the fixtures are what it takes
 
     started = time.monotonic()
     campaign = Campaign(
-        lambda: ray.start(command(yard, out), log), lambda: workers_of(raylet), out, num_kills
+        lambda: ray.start(command(yard, out), log), lambda: workers_of(raylet), out, NUM_KILLS
     )
     code = campaign.run()
 
@@ -161,7 +156,7 @@ def test_kills_change_nothing(  # the fixtures are what it takes
         print(f"{kind:12} {count:4} kills")  # noqa: T201 - the same
     print(f"{took_s:.0f} s; frames lost {lost}, doubled {doubled}")  # noqa: T201 - the same
     assert code == 0, log.read_text()[-3000:]
-    assert campaign.killed.total() == num_kills
+    assert campaign.killed.total() == NUM_KILLS
     assert (lost, doubled) == (0, 0)
     assert set(read_videos(out)["status"]) == {"ok"}
     assert read_videos(out)["error_kind"].isna().all()
