@@ -1,7 +1,7 @@
 """Memory and time do not grow with the length or the number of the videos, or within bounds.
 
-By default little is tried, on small videos. ``POSEACT_FAULTS=all`` takes the sizes of CONTRIBUTING.md,
-and most of an hour. Each test prints its figures (``-s``).
+By default little is tried, on small videos; ``POSEACT_FAULTS=all`` takes the sizes of the
+documentation, and most of an hour. Each test prints its figures (``-s``).
 """
 
 import importlib.util
