@@ -199,9 +199,11 @@ def test_a_result_that_cannot_be_written_is_one_clear_line(
     path = make_video(num_frames=10)
     config = make_config(path)
     if blocked == "a part":
-        chunk = make_plan([str(path)], chunk_bytes=CHUNK_BYTES).videos[0].chunks[0]
-        parts = open_run_of(config).work.root / "parts"
-        (parts / chunk.video_id / f"{chunk.chunk_id}.parquet").mkdir(parents=True)
+        [video] = make_plan([str(path)], chunk_bytes=CHUNK_BYTES).videos
+        work = open_run_of(config).work
+        work.save_plan(video)
+        part = f"{video.chunks[0].chunk_id}.parquet"
+        (work.root / "parts" / video.info.video_id / part).mkdir()
     else:
         config.out.mkdir()
         (config.out / "timeline").write_text("")

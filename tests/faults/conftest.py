@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from ray.cluster_utils import Cluster
 
 from poseact.models.action import FrameShape, load_action
 from poseact.models.bundle import write_bundle
@@ -30,13 +30,9 @@ CLASSES = ("namaste", "hello", "other")
 RUN_TIME_COLUMNS = ["decode_s", "watch_s", "run_id"]
 """Columns of ``videos`` that tell of the run, not of the video."""
 
-START_S = 240
-"""Time in which a Ray starts, even on two busy cores."""
-
 ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
     "RAY_AUTH_MODE": "disabled",  # a token of an earlier Ray is nobody's business here
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",  # else no second node may join
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else Ray takes 127.0.0.1 for the network's address
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_health_check_initial_delay_ms": "60000",
 }
@@ -107,37 +103,29 @@ def command(bundles):
 
 
 class Nodes:
-    """A Ray of several nodes on this machine; all that belongs to it is below one folder."""
+    """A Ray of several nodes on this machine, and commands that are run on it."""
 
-    def __init__(self, folder, free_port, environment):
-        self.folder = folder
-        self.environment = {**ENVIRONMENT, **environment}
-        self._free_port = free_port
-        self._started = []
+    def __init__(self, folder, monkeypatch):
+        self._folder = folder
+        self.cluster = Cluster()
+        for name, value in ENVIRONMENT.items():
+            monkeypatch.setenv(name, value)
 
-    def start_head(self, *, num_cpus):
-        port = self._free_port()
-        flags = [
-            "--head",
-            f"--port={port}",
-            f"--ray-client-server-port={self._free_port()}",
-            f"--temp-dir={self.folder / 'ray'}",
-            "--include-dashboard=false",
-        ]
-        head = self._start(flags, num_cpus)
-        self.environment["RAY_ADDRESS"] = f"127.0.0.1:{port}"
-        return head
-
-    def start_node(self, *, num_cpus, hidden=None):
-        """Start one more; all that it runs finds the folder ``hidden`` empty."""
-        flags = [f"--address={self.environment['RAY_ADDRESS']}"]
-        return self._start(flags, num_cpus, hidden)
+    def add(self, *, num_cpus, **environment):
+        """Start a node, the head first; variables are in the environment of all that it runs."""
+        return self.cluster.add_node(
+            num_cpus=num_cpus,
+            node_ip_address="127.0.0.1",
+            temp_dir=str(self._folder),
+            include_dashboard=False,
+            env_vars=environment,
+        )
 
     def run(self, command, *, timeout_s):
         """Run a command to its end, on this Ray."""
         return subprocess.run(
             command,
-            env=self.environment,
+            env=self.environment(),
             capture_output=True,
             text=True,
             check=False,
@@ -148,72 +136,32 @@ class Nodes:
         """Start a command on this Ray; what it prints is added to a file."""
         with log.open("ab") as file:
             return subprocess.Popen(
-                command, env=self.environment, stdout=file, stderr=subprocess.STDOUT
+                command, env=self.environment(), stdout=file, stderr=subprocess.STDOUT
             )
+
+    def environment(self):
+        return {**os.environ, "RAY_ADDRESS": self.cluster.address}
 
     def stop(self):
-        """End all of it at once, by process id."""
-        for process in reversed(self._started):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                _kill([*psutil.Process(process.pid).children(recursive=True)])
-            process.kill()
-            process.wait()
+        self.cluster.shutdown()
         # what a killed raylet left behind is nobody's child, but names the folder
-        _kill([p for p in psutil.process_iter() if str(self.folder) in _command_line(p)])
-
-    def _start(self, flags, num_cpus, hidden=None):
-        log = self.folder / f"node{len(self._started)}.log"
-        command = [
-            *(Path(sys.executable).with_name("ray"), "start", "--block", *flags),
-            *("--node-ip-address=127.0.0.1", f"--num-cpus={num_cpus}", "--num-gpus=0"),
-            *("--min-worker-port=0", "--max-worker-port=0"),  # else two nodes want the same
-            f"--dashboard-agent-listen-port={self._free_port()}",
-            f"--object-store-memory={150 * 2**20}",
-        ]
-        if hidden is not None:
-            hide = 'mount -t tmpfs none "$0" && exec "$@"'
-            command = ["unshare", "--mount", "bash", "-c", hide, hidden, *command]
-        with log.open("wb") as file:
-            process = subprocess.Popen(
-                [str(part) for part in command],
-                env=self.environment,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
-        self._started.append(process)
-        _wait_until(lambda: "Ray runtime started" in log.read_text(), START_S, process, log)
-        return process
+        _kill([p for p in psutil.process_iter() if str(self._folder) in _command_line(p)])
 
 
 @pytest.fixture
-def nodes(free_port):
-    """Make an empty Ray; variables that are given are in the environment of all that it runs."""
-    with contextlib.ExitStack() as ended:
-
-        def make(**environment):
-            # Ray's socket paths may have 107 characters, too few for pytest's folders
-            folder = ended.enter_context(
-                tempfile.TemporaryDirectory(prefix="pa", ignore_cleanup_errors=True)
-            )
-            ray = Nodes(Path(folder), free_port, environment)
-            ended.callback(ray.stop)
-            return ray
-
-        yield make
+def nodes(monkeypatch):
+    """A Ray without nodes yet; all that belongs to it is below one folder."""
+    # Ray's socket paths may have 107 characters, too few for pytest's folders
+    with tempfile.TemporaryDirectory(prefix="pa", ignore_cleanup_errors=True) as folder:
+        ray = Nodes(Path(folder), monkeypatch)
+        yield ray
+        ray.stop()
 
 
 @pytest.fixture
 def raylet_of():
-    """Return the raylet below a process: the parent of all workers of its node."""
-    return _raylet_of
-
-
-def _raylet_of(process):
-    return next(
-        child
-        for child in psutil.Process(process.pid).children(recursive=True)
-        if _command_line(child).split(" ")[0].endswith("/raylet")
-    )
+    """Return the raylet of a node: the parent of all its workers."""
+    return lambda node: psutil.Process(node.all_processes["raylet"][0].process.pid)
 
 
 @pytest.fixture
@@ -304,7 +252,7 @@ def _wait_until(is_true, timeout_s, process, log):
 def _kill(processes):
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGKILL)
+            process.kill()
 
 
 def _command_line(process):

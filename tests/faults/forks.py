@@ -12,6 +12,7 @@ A request is JSON with ``settings`` of AnalyzeConfig and, if there is to be a fa
     remove      the folder of the results is removed
     read-only   this change and all later ones fail, as on a file system remounted for reading only
     full        this change alone fails for lack of space
+    quota       this change alone fails because the user has no more of it
     run         the program ``argv`` is run, and waited for
 
 ``limit_bytes`` bounds the size of every file written. The answer tells the ``code``, ``error`` and
@@ -50,6 +51,7 @@ from poseact.models.presets import pose_net
 from poseact.models.runtime import PoseEstimator
 from poseact.timeline.segments import SegmentRules
 
+REFUSALS = {"full": errno.ENOSPC, "quota": errno.EDQUOT}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
@@ -72,12 +74,14 @@ def plan_here(uris, run, config, done_ids):
     )
 
 
-def watch_here(pending, run, config, pools, load_models):
+def watch_here(videos, run, config, pools, load_models):
     decode = Decode(work=run.work, frame_timeout_s=config.frame_timeout_s)
     watch = Watch(load_models=load_models, work=run.work, config=config)
-    for chunk in pending:
-        row = {name: np.array([value]) for name, value in chunk_row(*chunk).items()}
-        yield Receipt.from_json(str(watch(decode(row))["receipt"][0]))
+    for video in videos:
+        for place in video.pending:
+            row = chunk_row(video.video_id, place)
+            decoded = decode({name: np.array([value]) for name, value in row.items()})
+            yield Receipt.from_json(str(watch(decoded)["receipt"][0]))
 
 
 class FinalizerHere:
@@ -132,9 +136,10 @@ class Changes:
                 os.kill(os.getpid(), signal.SIGKILL)
             case "remove":
                 shutil.rmtree(self._out, ignore_errors=True)
-            case "full":
+            case "full" | "quota":
                 self._is_busy = False
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), change)
+                number = REFUSALS[self._fault]
+                raise OSError(number, os.strerror(number), change)
             case "run":
                 subprocess.run(self._argv, check=True)
 

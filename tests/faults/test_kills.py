@@ -5,6 +5,7 @@ prints what it did (``-s``).
 """
 
 import contextlib
+import itertools
 import os
 import random
 import time
@@ -17,17 +18,17 @@ from poseact.timeline.tables import read_videos
 
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(3600)]
 
-NUM_KILLS = 50 if os.environ.get("POSEACT_FAULTS") == "all" else 6
+EVERY = os.environ.get("POSEACT_FAULTS") == "all"
+NUM_KILLS = 50 if EVERY else 6
 NUM_VIDEOS = 24
-CHUNKS_PER_VIDEO = 8
+CHUNKS_PER_VIDEO = 16 if EVERY else 8
 FPS = 5
 
 SHARES = {"driver": 1, "Watch": 3, "Decode": 3, "finalize": 2, "record_plan": 1}
-"""How often each kind of process is chosen."""
+"""How often each kind of process is chosen, once at least."""
 
-PATIENCE_S = 20
-"""How long to wait for a process of the kind that was chosen; a task lives for a tenth of a
-second."""
+PATIENCE_S = {"Watch": 20, "Decode": 20, "finalize": 2, "record_plan": 40}
+"""How long to wait for a process of a kind, to start or to have work: else it is another's turn."""
 
 HANGS_AFTER_S = 300
 """Without a chunk done or a process killed."""
@@ -58,8 +59,15 @@ class Campaign:
         self._start = start
         self._workers = workers
         self._out = out
-        self._num_kills = num_kills
         self._random = random.Random(num_kills)  # noqa: S311 - no secret
+        self._kinds = self._chosen(num_kills)
+
+    def _chosen(self, number):
+        kinds = self._random.sample([*SHARES], len(SHARES))
+        kinds += self._random.choices([*SHARES], [*SHARES.values()], k=number)
+        # planning is under way when a driver has started
+        pairs = [["driver", kind] if kind == "record_plan" else [kind] for kind in kinds]
+        return list(itertools.chain(*pairs))[:number]
 
     def run(self):
         """Start the run, again whenever its driver was killed; return its exit code."""
@@ -81,15 +89,18 @@ class Campaign:
 
     def _plan_next(self):
         done = self.killed.total()
-        at_once = done % 4 == 3
-        share = done / (self._num_kills + 2)
+        self._is_last_done = done == len(self._kinds)
+        if self._is_last_done:
+            return
+        self._kind = self._kinds[done]
+        at_once = done % 4 == 3 or self._kind == "record_plan"
+        share = 0.9 * done / len(self._kinds)
         self._from_progress = 0 if at_once else share * NUM_VIDEOS * CHUNKS_PER_VIDEO
-        self._wait_s = self._random.uniform(0, 12 if at_once else 1)
+        self._wait_s = self._random.uniform(0, 5 if at_once else 0.5)
         self._due_at = None
-        self._kind = self._random.choices([*SHARES], [*SHARES.values()])[0]
 
     def _is_due(self, progress):
-        if self.killed.total() >= self._num_kills or progress < self._from_progress:
+        if self._is_last_done or progress < self._from_progress:
             return False
         if self._due_at is None:
             self._due_at = time.monotonic() + self._wait_s
@@ -102,11 +113,11 @@ class Campaign:
             self._driver = self._start()
             self.killed["driver"] += 1
             return True
-        if time.monotonic() > self._due_at + PATIENCE_S:  # there is none: take another kind
-            self._kind = self._random.choice([*SHARES])
-            self._due_at = time.monotonic()
         victims = [child for child, title in self._workers() if self._kind in title]
         if not victims:
+            if time.monotonic() > self._due_at + PATIENCE_S[self._kind]:
+                self._kind = self._random.choice(["Watch", "Decode"])
+                self._due_at = time.monotonic()
             return False
         if self._kind in {"finalize", "record_plan"}:  # at any moment of its short life
             time.sleep(self._random.uniform(0, 0.1))
@@ -137,15 +148,14 @@ def test_kills_change_nothing(  # the fixtures are what it takes
     tmp_path,
 ):
     out, undisturbed, log = tmp_path / "out", tmp_path / "undisturbed", tmp_path / "log"
-    ray = nodes()
-    raylet = raylet_of(ray.start_head(num_cpus=2))
+    raylet = raylet_of(nodes.add(num_cpus=2))
     yard = tmp_path / "yard"
-    reference = ray.run(command(yard, undisturbed), timeout_s=600)
+    reference = nodes.run(command(yard, undisturbed), timeout_s=600)
     assert reference.returncode == 0, reference.stdout + reference.stderr
 
     started = time.monotonic()
     campaign = Campaign(
-        lambda: ray.start(command(yard, out), log), lambda: workers_of(raylet), out, NUM_KILLS
+        lambda: nodes.start(command(yard, out), log), lambda: workers_of(raylet), out, NUM_KILLS
     )
     code = campaign.run()
 

@@ -32,9 +32,11 @@ def poisoned(nodes, record, tmp_path):
         record(tmp_path / "yard" / f"{name}.mp4", num_frames=num_frames, fps=10, seed=seed)
     log = tmp_path / "deaths"
     log.touch()
-    ray = nodes(PYTHONPATH=str(SHIM), POISON_LOG=str(log), POISON_PTS_S=str(POISON_PTS_S))
-    ray.start_head(num_cpus=2)
-    return ray, lambda: Counter(Path(line.split()[0]).stem for line in log.read_text().splitlines())
+    poison = {"PYTHONPATH": str(SHIM), "POISON_LOG": str(log), "POISON_PTS_S": str(POISON_PTS_S)}
+    nodes.add(num_cpus=2, **poison)
+    return nodes, lambda: Counter(
+        Path(line.split()[0]).stem for line in log.read_text().splitlines()
+    )
 
 
 def test_poison_is_set_aside_and_all_else_is_finished(poisoned, command, tmp_path, count_frames):

@@ -217,7 +217,7 @@ def test_death_while_overwriting_is_no_way_to_the_old_results(runs, undisturbed,
         shutil.rmtree(out)
 
 
-@pytest.mark.parametrize("fault", ["read-only", "full"])
+@pytest.mark.parametrize("fault", ["read-only", "full", "quota"])
 def test_a_change_that_fails_is_one_line_and_loses_nothing(fault, runs, undisturbed):
     expected, changes = undisturbed
     for place in some(range(len(changes)), 12):

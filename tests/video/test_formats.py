@@ -1,5 +1,6 @@
 """Undamaged recordings of unusual kinds: every frame comes once, in order, at its own time."""
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -158,3 +159,22 @@ def test_an_edit_list_that_starts_later(make_by_pyav, recover):
 
     _assert_whole(got)
     assert got.times_s == pytest.approx([tick / 30 for tick in pts])
+
+
+@pytest.mark.parametrize("options", [{"bf": "0"}, {"bf": "2"}], ids=["in order", "reordered"])
+@pytest.mark.parametrize("num_hidden", [10, 20])
+def test_an_edit_list_that_hides_the_beginning(make_by_pyav, recover, num_hidden, options):
+    """Some frames are there for those after them only: the first shown is no keyframe."""
+    uri = make_by_pyav("v.mp4", _greys(), options={"g": "15", **options})
+    content = bytearray(Path(uri).read_bytes())
+    entry = content.index(b"elst") + 12  # after its version, flags and number of entries
+    ticks_per_s = struct.unpack_from(">I", content, content.index(b"mdhd") + 16)[0]
+    (media_time,) = struct.unpack_from(">i", content, entry + 4)
+    struct.pack_into(">i", content, entry + 4, media_time + num_hidden * ticks_per_s // 30)
+    Path(uri).write_bytes(content)
+
+    got = recover(uri, offset=8 + 4 * num_hidden)
+
+    _assert_whole(got, 40 - num_hidden)
+    assert got.times_s == pytest.approx([i / 30 for i in range(40 - num_hidden)])
+    assert recover(uri, offset=8 + 4 * num_hidden, max_frames=7).frames == got.frames
