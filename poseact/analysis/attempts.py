@@ -4,16 +4,18 @@
 
 Whoever starts a stage finds the files of those who died at it before. A process that crashed or
 hung says so in its file (see ``poseact.video.watchdog``); one that was killed could not. In an
-object store nobody can write while dying, so there every death looks like a kill.
+object store nobody can write while dying, so there every death looks like a kill; whoever hangs
+is ended all the same.
 """
 
 import contextlib
 import dataclasses
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import IO, Any, Final
 
 from poseact.storage import AnyPath, cannot_write, remove_file, write_bytes
 from poseact.video.find import shown
@@ -62,7 +64,7 @@ class _Death:
 class Attempt:
     """A start of a stage."""
 
-    def __init__(self, poison: Poison | None, note: BinaryIO | None) -> None:
+    def __init__(self, poison: Poison | None, note: IO[bytes] | None) -> None:
         self.poison = poison
         """Why the stage must not be tried again; None if it may."""
         self._note = note
@@ -101,12 +103,9 @@ class Attempts:
         try:
             if poison := _poison(deaths, stage):
                 yield Attempt(poison, None)
-            elif isinstance(path, Path):
+            else:
                 with _new_note(path) as note, watch(note, timeout_s):
                     yield Attempt(None, note)
-            else:
-                write_bytes(path, b"")
-                yield Attempt(None, None)
         finally:
             remove_file(path)
         for died in earlier:
@@ -121,9 +120,13 @@ class Attempts:
 
 
 @contextlib.contextmanager
-def _new_note(path: Path) -> Iterator[BinaryIO]:
+def _new_note(path: AnyPath) -> Iterator[IO[bytes]]:
     try:
-        note = path.open("wb", buffering=0)
+        if isinstance(path, Path):
+            note: IO[bytes] = path.open("wb", buffering=0)
+        else:
+            write_bytes(path, b"")
+            note = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed below
         note.write(_header(None))
     except OSError as error:
         raise cannot_write(path, error) from error
@@ -146,13 +149,14 @@ def _poison(deaths: Sequence[_Death], stage: str) -> Poison | None:
     faults = [death for death in deaths if death.kind != "Killed"]
     if len(faults) < MAX_FAULTS and len(deaths) < MAX_KILLS:
         return None
-    kind = (faults or deaths)[-1].kind
+    blamed = faults if len(faults) >= MAX_FAULTS else deaths
+    kind = blamed[0].kind if blamed is faults else "Killed"
     reached = [death.reached_s for death in deaths if death.reached_s is not None]
     last_good_s = max(reached, default=None)
     where = "" if last_good_s is None else f", last after {last_good_s:.3f} s"
     return Poison(
         kind,
-        f"{stage} {_DONE[kind]} each time it was started, {len(deaths)} times{where}. "
+        f"{stage} {_DONE[kind]} each time it was started, {len(blamed)} times{where}. "
         "It is set aside; check the file and the memory.",
         last_good_s,
     )

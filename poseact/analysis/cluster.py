@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
+from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError, RayTaskError
 
 from poseact.analysis.actions import ActionModel
@@ -27,12 +28,12 @@ from poseact.analysis.ledger import Receipt
 from poseact.analysis.outcome import VideoOutcome
 from poseact.analysis.plan import (
     Inputs,
-    Plan,
+    Outline,
     Planned,
     RecordedPlan,
     find_pattern,
     join_inputs,
-    make_plan,
+    make_outline,
     record_plan,
 )
 from poseact.analysis.resources import CPUS_PER_TASK, CPUS_PER_WORKER, Pools, store_bytes
@@ -54,8 +55,9 @@ CHUNKS_PER_WAVE = 2000
 """Chunks that Ray Data is given at once: it keeps a record of each task, and plans them all before
 the first starts. Loading the models anew for each wave is little against its hours of video."""
 
-MAX_RETRIES = 20
-"""How often a task of ours is started again after its process or node died."""
+ALWAYS = -1
+"""A task of ours is started again whenever its process or node died: it keeps a record of that
+itself, and sets aside what it died of too often."""
 
 
 def list_videos(patterns: Sequence[str], limit: int | None) -> Inputs:
@@ -63,13 +65,9 @@ def list_videos(patterns: Sequence[str], limit: int | None) -> Inputs:
     return join_inputs(_in_tasks(find_pattern, patterns), limit)
 
 
-def plan_here(uris: Sequence[str], *, chunk_bytes: int) -> Plan:
+def outline_run(uris: Sequence[str], *, chunk_bytes: int) -> Outline:
     """Plan files on the cluster and write nothing down."""
-    parts = list(_in_tasks(make_plan, _batches(uris), chunk_bytes=chunk_bytes))
-    return Plan(
-        videos=tuple(video for part in parts for video in part.videos),
-        unreadable=tuple(video for part in parts for video in part.unreadable),
-    )
+    return Outline.joined(_in_tasks(make_outline, _batches(uris), chunk_bytes=chunk_bytes))
 
 
 def plan_run(
@@ -119,10 +117,9 @@ def watch_chunks(
     Raises:
         PoseactError: What made a worker give up; OutputError if the cluster failed.
     """
-    pending = [(video.video_id, place) for video in videos for place in video.pending]
+    pending = (chunk_row(video.video_id, place) for video in videos for place in video.pending)
     memory = store_bytes(pools, max(video.largest_chunk_bytes for video in videos))
-    for first in range(0, len(pending), CHUNKS_PER_WAVE):
-        rows = [chunk_row(*chunk) for chunk in pending[first : first + CHUNKS_PER_WAVE]]
+    while rows := list(itertools.islice(pending, CHUNKS_PER_WAVE)):
         with DataContext.current(_context(memory)):
             decoded = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
                 Decode,
@@ -207,7 +204,8 @@ def require_shared(run: Run) -> None:
     try:
         exists = ray.remote(num_cpus=0)(Path.exists)
         labels = [{"ray.io/node-id": node["NodeID"]} for node in nodes]
-        seen = ray.get([exists.options(label_selector=label).remote(mark) for label in labels])
+        with _own_errors():
+            seen = ray.get([exists.options(label_selector=label).remote(mark) for label in labels])
     finally:
         mark.unlink(missing_ok=True)
     blind = [node["NodeName"] for node, sees in zip(nodes, seen, strict=True) if not sees]
@@ -224,7 +222,7 @@ def _batches(uris: Sequence[str]) -> list[Sequence[str]]:
 
 
 def _task(function: Callable[..., T]) -> Any:  # noqa: ANN401 - what Ray returns has no type
-    return ray.remote(function).options(num_cpus=CPUS_PER_TASK, max_retries=MAX_RETRIES)
+    return ray.remote(function).options(num_cpus=CPUS_PER_TASK, max_retries=ALWAYS)
 
 
 def _in_tasks(
@@ -271,7 +269,7 @@ def _own_errors() -> Iterator[None]:
                 "goes on where it stopped."
             ) from error
         raise
-    except RayError as error:
+    except (RayError, ExecutionTimeoutError) as error:
         reason = str(error).partition("\n")[0]
         raise OutputError(
             f"the cluster failed: {type(error).__name__}: {reason} Give the same command again; it "

@@ -1,5 +1,6 @@
 """From the parts of one video to its tables: the only place where state spans frames."""
 
+import dataclasses
 import time
 
 from poseact.analysis.actions import ActionModel, find_actions
@@ -14,8 +15,8 @@ from poseact.timeline.tables import read_video_row, write_video_row
 def finalize(video_id: str, run: Run, action: ActionModel) -> VideoOutcome:
     """Write the tables of a video whose chunks are all done, and forget its chunks.
 
-    The ``videos`` row goes last: a video that has one of this run is finished. Whoever dies in here
-    can be repeated.
+    The ``videos`` row goes last, then the receipts. Whoever dies in here is repeated; a video on
+    which that happens time and again has its row, which says so, and empty tables.
 
     Args:
         video_id: Of a planned video.
@@ -31,21 +32,25 @@ def finalize(video_id: str, run: Run, action: ActionModel) -> VideoOutcome:
     started = time.perf_counter()
     work = run.work
     row = read_video_row(run.out, video_id)
-    if row is not None and row["run_id"] == run.run_id:  # died after its last table
-        work.forget(video_id)
+    if row is not None and row["run_id"] == run.run_id and not work.is_complete(video_id):
+        work.forget(video_id)  # its last table was written, and forgetting it had begun
         return VideoOutcome(row=row, finalize_s=time.perf_counter() - started)
 
     video = work.require_plan(video_id)
     receipts = [work.load_receipt(video_id, chunk.chunk_id) for chunk in video.chunks]
-    tables = [work.read_part(receipt) for receipt in receipts if receipt.num_frames]
-    tracks = follow(People.from_tables(tables), run.min_detection_score)
-    findings = find_actions(tracks, action, run)
-    row = video_row(video, receipts, run.run_id)
+    with work.attempts.start(video_id, "finalizing") as attempt:
+        if attempt.poison:
+            failure = attempt.poison.of_file(video.info.uri)
+            receipts = [dataclasses.replace(one, num_frames=0, **failure) for one in receipts]
+        tables = [work.read_part(receipt) for receipt in receipts if receipt.num_frames]
+        tracks = follow(People.from_tables(tables), run.min_detection_score)
+        findings = find_actions(tracks, action, run)
+        row = video_row(video, receipts, run.run_id)
 
-    run.require_current()
-    write_tables(findings, Footage.from_info(video.info), run)
-    run.require_current()  # large tables take their time
-    write_video_row(run.out, row)
+        run.require_current()
+        write_tables(findings, Footage.from_info(video.info), run)
+        run.require_current()  # large tables take their time
+        write_video_row(run.out, row)
     work.forget(video_id)
     return VideoOutcome(
         row=row,

@@ -5,7 +5,7 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -16,17 +16,16 @@ from poseact.analysis.actions import ActionModel
 from poseact.analysis.cluster import (
     Finalizer,
     list_videos,
-    plan_here,
+    outline_run,
     plan_run,
     require_shared,
     watch_chunks,
 )
 from poseact.analysis.config import AnalyzeConfig
-from poseact.analysis.ledger import Receipt
 from poseact.analysis.lock import Lock, hold_lock
-from poseact.analysis.outcome import VideoOutcome, unreadable_row
+from poseact.analysis.outcome import VideoOutcome, is_final, unreadable_row
 from poseact.analysis.plan import Inputs, RecordedPlan
-from poseact.analysis.report import Progress, dry_run_text, summary, video_lines
+from poseact.analysis.report import Progress, Spent, dry_run_text, summary, video_lines
 from poseact.analysis.resources import (
     Costs,
     duration_s,
@@ -35,14 +34,15 @@ from poseact.analysis.resources import (
     pools_for,
 )
 from poseact.analysis.run import Run, open_run, require_same_settings
-from poseact.errors import EXIT_INCOMPLETE, InputError, OutputError, VideoError
+from poseact.errors import EXIT_INCOMPLETE, InputError, OutputError
 from poseact.models.action import load_action
 from poseact.models.detection import Detector, detector_for
 from poseact.models.looks import CropModel
 from poseact.models.runtime import Device, load_pose
 from poseact.ray_session import ray_session
 from poseact.storage import to_path
-from poseact.timeline.tables import read_videos, write_video_row
+from poseact.timeline.tables import read_videos, remove_video_row, write_video_row
+from poseact.video.find import shown
 
 
 def analyze(config: AnalyzeConfig) -> int:
@@ -97,13 +97,13 @@ def analyze(config: AnalyzeConfig) -> int:
 
 
 def _dry_run(config: AnalyzeConfig, inputs: Inputs, costs: Costs) -> str:
-    plan = plan_here(inputs.uris, chunk_bytes=config.chunk_bytes)
+    outline = outline_run(inputs.uris, chunk_bytes=config.chunk_bytes)
     num_cpus = os.cpu_count() or 1
-    num_chunks = sum(len(video.chunks) for video in plan.videos)
+    pools = pools_for(num_cpus, 0, outline.num_chunks)
     return dry_run_text(
-        plan,
-        memory_bytes=peak_memory_bytes(pools_for(num_cpus, 0, num_chunks), config.chunk_bytes),
-        estimated_s=duration_s(plan.videos, num_cpus, costs, config.detect_every_s),
+        outline,
+        memory_bytes=peak_memory_bytes(pools, config.chunk_bytes),
+        estimated_s=duration_s(outline.infos, num_cpus, costs, config.detect_every_s),
     )
 
 
@@ -117,31 +117,32 @@ def _analyze(  # noqa: PLR0913 - what a run consists of
     started: float,
 ) -> list[Mapping[str, Any]]:
     """Do what is not done yet; return the ``videos`` rows of all that was asked for."""
-    finished = _finished_rows(run)
+    known = _rows_by_id(run)
+    finished = {id_: row for id_, row in known.items() if is_final(row)}
+    asked = frozenset(inputs.uris)
     run.work.attempts.forget_kills()
     if not config.overwrite:
-        asked = set(inputs.uris)
         require_same_settings(
             run, {row["run_id"] for row in finished.values() if row["uri"] in asked}
         )
-    finished = {id_: row for id_, row in finished.items() if row["run_id"] == run.run_id}
+    finished = {id_: row for id_, row in finished.items() if row["run_id"] in run.own_ids}
     plan = plan_run(inputs.uris, run, config, frozenset(finished))
-    for video_id in run.work.unfinished_ids().intersection(plan.done_ids):
-        run.work.forget(video_id)  # killed after its last table
     lock.require()
+    _forget_outdated(run, plan, asked, known)
     rows: list[Mapping[str, Any]] = [finished[video_id] for video_id in plan.done_ids]
     for video in plan.unreadable:
         row = unreadable_row(video, run.run_id)
-        write_video_row(run.out, row)
+        if known.get(video.video_id, row)["codec"] is None:  # else there are tables, of better days
+            write_video_row(run.out, row)
         rows.append(row)
 
     if plan.videos:
         begun = time.perf_counter()
-        receipts, outcomes = _watch_and_finalize(plan, config, run, action)
+        spent, outcomes = _watch_and_finalize(plan, config, run, action)
         elapsed_s = time.perf_counter() - begun
         rows += [outcome.row for outcome in outcomes]
         startup_s = begun - started
-        print(summary(receipts, outcomes, rows, run, startup_s=startup_s, elapsed_s=elapsed_s))
+        print(summary(spent, outcomes, rows, run, startup_s=startup_s, elapsed_s=elapsed_s))
     elif plan.done_ids:
         print("\n".join([f"nothing to do: {run.out} holds the results.", *video_lines(rows)]))
     lock.require()
@@ -151,16 +152,43 @@ def _analyze(  # noqa: PLR0913 - what a run consists of
     return rows
 
 
-def _finished_rows(run: Run) -> dict[str, dict[str, Any]]:
-    """Return the rows of videos that were finished, by whatever run, by id.
-
-    One that could not be opened, or no longer in the middle, is not among them: it may be mended by
-    now, and its disk or store may answer.
-    """
+def _rows_by_id(run: Run) -> dict[str, dict[str, Any]]:
+    """Return the ``videos`` rows that are there, by whatever run, null as None."""
     videos = read_videos(run.out)
-    videos = videos[videos["codec"].notna() & (videos["error_kind"] != VideoError.__name__)]
     rows: Any = videos.astype(object).where(videos.notna(), None).to_dict("records")
     return {row["video_id"]: row for row in rows}
+
+
+def _forget_outdated(
+    run: Run,
+    plan: RecordedPlan,
+    asked: Container[str],
+    known: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Forget what was left, of files that have changed since or are gone, by who was killed.
+
+    A file that has changed is another video, by its id.
+    """
+    planned = {video.video_id for video in plan.videos}
+    for video_id in run.work.unfinished_ids() - planned:
+        left = run.work.load_plan(video_id)
+        uri = None if left is None else left.info.uri
+        if uri is not None and uri not in asked:
+            if not _is_gone(uri):
+                continue  # a command for other videos is no reason to forget it
+            print(f"warning: {shown(uri)}: is gone before it was finished", file=sys.stderr)
+        run.work.forget(video_id)
+    current = {*planned, *plan.done_ids, *(video.video_id for video in plan.unreadable)}
+    for video_id, row in known.items():
+        if row["codec"] is None and row["uri"] in asked and video_id not in current:
+            remove_video_row(run.out, video_id)
+
+
+def _is_gone(uri: str) -> bool:
+    try:
+        return not to_path(uri).exists()
+    except OSError:  # nobody can tell
+        return False
 
 
 def _nothing_readable(plan: RecordedPlan) -> str:
@@ -170,7 +198,7 @@ def _nothing_readable(plan: RecordedPlan) -> str:
 
 def _watch_and_finalize(
     plan: RecordedPlan, config: AnalyzeConfig, run: Run, action: ActionModel
-) -> tuple[Sequence[Receipt], Sequence[VideoOutcome]]:
+) -> tuple[Spent, Sequence[VideoOutcome]]:
     """Analyse the chunks that have no receipt yet, and finalize each video after its last one."""
     num_chunks = sum(len(video.pending) for video in plan.videos)
     resources: dict[str, float] = ray.cluster_resources()
@@ -182,15 +210,15 @@ def _watch_and_finalize(
             finalizer.add(video_id)
     load_models = functools.partial(_load_models, config, pools.gpus_per_watcher)
     progress = Progress.of(plan.videos)
-    receipts = []
+    spent = Spent()
     try:
         for receipt in watch_chunks(plan.videos, run, config, pools, load_models):
-            receipts.append(receipt)
+            spent.add(receipt)
             progress.advance(receipt.num_planned)
             left[receipt.video_id] -= 1
             if not left[receipt.video_id]:
                 finalizer.add(receipt.video_id)
-        return receipts, finalizer.finish()
+        return spent, finalizer.finish()
     finally:
         progress.close()
 

@@ -1,13 +1,13 @@
 """What is planned, tried and done: the ``work`` folder of a run.
 
-    work/<config_hash>/manifest/<video_id>.json               a video and its chunks, as planned
-    work/<config_hash>/attempts/                              see ``attempts``
-    work/<config_hash>/parts/<video_id>/<chunk_id>.parquet    the people of one chunk
-    work/<config_hash>/receipts/<video_id>/<chunk_id>.json    the chunk is done, well or badly
+    work/<run_id>/manifest/<video_id>.json               a video and its chunks, as planned
+    work/<run_id>/attempts/                              see ``attempts``
+    work/<run_id>/parts/<video_id>/<chunk_id>.parquet    the people of one chunk
+    work/<run_id>/receipts/<video_id>/<chunk_id>.json    the chunk is done, well or badly
 
 Files appear whole under their final, deterministic name, so a worker that repeats a chunk replaces
-its own work, and whoever finds a receipt may rely on the part. The hash keeps apart what a run of
-other settings, which died or still dies, may have left.
+its own work, and whoever finds a receipt may rely on the part. The id keeps apart what the workers
+of another run, which died or still dies, may write.
 """
 
 import dataclasses
@@ -23,8 +23,15 @@ import pyarrow.parquet as pq
 
 from poseact.analysis.attempts import Attempts
 from poseact.errors import OutputError
-from poseact.storage import AnyPath, cannot_write, remove_file, remove_tree, write_text
-from poseact.timeline.tables import write_table
+from poseact.storage import (
+    AnyPath,
+    cannot_write,
+    remove_file,
+    remove_tree,
+    write_bytes,
+    write_text,
+)
+from poseact.timeline.tables import parquet_bytes
 from poseact.video.chunks import Chunk
 from poseact.video.probe import VideoInfo
 
@@ -90,7 +97,7 @@ class Work:
     """The ``work`` folder of a run; every process of the run holds one on the same folder."""
 
     root: AnyPath
-    """``OUT/work/<config_hash>``."""
+    """``OUT/work/<run_id>``."""
 
     @property
     def attempts(self) -> Attempts:
@@ -139,8 +146,8 @@ class Work:
         return _require_plan(self, video_id)
 
     def write_part(self, video_id: str, chunk_id: str, people: pa.Table) -> None:
-        """Store the people of one chunk."""
-        write_table(self._part(video_id, chunk_id), people)
+        """Store the people of one chunk, in the folder that ``save_plan`` made."""
+        write_bytes(self._part(video_id, chunk_id), parquet_bytes(people))
 
     def read_part(self, receipt: Receipt) -> pa.Table:
         """Read the people of a chunk that is done.
@@ -169,6 +176,12 @@ class Work:
     def done_ids(self, video_id: str) -> set[str]:
         """Return the chunks of a video that have their receipt."""
         return {path.stem for path in self._receipts(video_id).glob("[!.]*.json")}
+
+    def is_complete(self, video_id: str) -> bool:
+        """Tell whether the plan of a video, and the receipts of all its chunks, are there."""
+        video = self.load_plan(video_id)
+        done = self.done_ids(video_id)
+        return video is not None and all(chunk.chunk_id in done for chunk in video.chunks)
 
     def load_receipt(self, video_id: str, chunk_id: str) -> Receipt:
         """Read the receipt of a chunk that is done.

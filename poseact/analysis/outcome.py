@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from poseact.analysis.ledger import PlannedVideo, Receipt
 from poseact.analysis.plan import UnreadableVideo
+from poseact.errors import VideoError
 from poseact.video.find import shown
 
 Status: TypeAlias = Literal["ok", "partial", "failed"]
@@ -45,7 +46,9 @@ def video_row(video: PlannedVideo, receipts: Sequence[Receipt], run_id: str) -> 
     num_frames = sum(receipt.num_frames for receipt in receipts)
     decode_errors = sum(receipt.decode_errors for receipt in receipts)
     good_s = [r.last_good_pts_s for r in receipts if r.last_good_pts_s is not None]
-    failed = next((receipt for receipt in receipts if receipt.error), None)
+    errors = [receipt for receipt in receipts if receipt.error]
+    passing = [receipt for receipt in errors if receipt.error_kind == VideoError.__name__]
+    failed = next(iter(passing or errors), None)  # one that may pass is tried again
     is_whole = num_frames >= info.frames_expected and not decode_errors and failed is None
     status: Status = "ok" if is_whole else "partial" if num_frames else "failed"
     lost_s = [r.first_lost_pts_s for r in receipts if r.first_lost_pts_s is not None]
@@ -78,10 +81,20 @@ def video_row(video: PlannedVideo, receipts: Sequence[Receipt], run_id: str) -> 
     }
 
 
+def is_final(row: Mapping[str, Any]) -> bool:
+    """Tell whether a ``videos`` row stands until the file changes.
+
+    A video that could not be opened, or no longer in the middle, is tried again: it may be mended
+    by now, and its disk or store may answer.
+    """
+    return row["codec"] is not None and row["error_kind"] != VideoError.__name__
+
+
 def unreadable_row(video: UnreadableVideo, run_id: str) -> dict[str, Any]:
     """Return the ``videos`` row of a file of which nothing could be read."""
     return {
         **dataclasses.asdict(video),
+        "codec": None,
         "frames_analyzed": 0,
         "boxes_too_small": 0,
         "status": "failed",

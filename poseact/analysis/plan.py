@@ -6,14 +6,14 @@ was planned stays in the work folder.
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
-from poseact.analysis.ledger import PlannedVideo
+from poseact.analysis.ledger import PlannedVideo, Work
 from poseact.analysis.run import Run
 from poseact.errors import InputError, VideoError
 from poseact.video.chunks import plan_chunks
 from poseact.video.find import find_videos, shown
-from poseact.video.probe import probe, video_id_of
+from poseact.video.probe import VideoInfo, probe, video_id_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,8 +47,27 @@ class Plan:
     unreadable: tuple[UnreadableVideo, ...] = ()
     """Files that cannot be analysed."""
 
-    done_ids: tuple[str, ...] = ()
-    """Videos that an earlier run finished."""
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outline:
+    """What there is to do, as a dry run tells it."""
+
+    infos: tuple[VideoInfo, ...] = ()
+    """Of the videos to analyse."""
+
+    num_chunks: int = 0
+
+    unreadable: tuple[UnreadableVideo, ...] = ()
+
+    @staticmethod
+    def joined(parts: Iterable["Outline"]) -> "Outline":
+        """Join what several workers found."""
+        parts = list(parts)
+        return Outline(
+            infos=tuple(info for part in parts for info in part.infos),
+            num_chunks=sum(part.num_chunks for part in parts),
+            unreadable=tuple(video for part in parts for video in part.unreadable),
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,7 +97,9 @@ class RecordedPlan:
 
     videos: tuple[Planned, ...] = ()
     unreadable: tuple[UnreadableVideo, ...] = ()
+
     done_ids: tuple[str, ...] = ()
+    """Videos that an earlier run finished."""
 
     @staticmethod
     def joined(parts: Iterable["RecordedPlan"]) -> "RecordedPlan":
@@ -125,39 +146,37 @@ def join_inputs(found: Iterable[Inputs], limit: int | None = None) -> Inputs:
     return Inputs(uris=tuple(sorted(uris)[:limit]), missing=missing)
 
 
-def make_plan(
-    uris: Sequence[str],
-    *,
-    chunk_bytes: int,
-    done_ids: Container[str] = (),
-    planned: Callable[[str, str], PlannedVideo] | None = None,
-) -> Plan:
+def make_plan(uris: Sequence[str], *, chunk_bytes: int) -> Plan:
     """Probe files and cut them into chunks.
 
     Args:
         uris: Absolute paths.
         chunk_bytes: Decoded pixels of a chunk, where its video allows it.
-        done_ids: Videos that need nothing more.
-        planned: Plans a video, given its uri and id; in place of probing it.
 
     Returns:
         The plan; a file that cannot be read is part of it.
     """
     videos: list[PlannedVideo] = []
     unreadable: list[UnreadableVideo] = []
-    done: list[str] = []
     for uri in uris:
         try:
-            video_id = video_id_of(uri)
-            if video_id in done_ids:
-                done.append(video_id)
-            elif planned:
-                videos.append(planned(uri, video_id))
-            else:
-                videos.append(_planned(uri, chunk_bytes))
+            videos.append(_planned(uri, chunk_bytes))
         except VideoError as error:
             unreadable.append(_unreadable(uri, error))
-    return Plan(videos=tuple(videos), unreadable=tuple(unreadable), done_ids=tuple(done))
+    return Plan(videos=tuple(videos), unreadable=tuple(unreadable))
+
+
+def make_outline(uris: Sequence[str], *, chunk_bytes: int) -> Outline:
+    """Plan as ``make_plan`` does; keep what a dry run tells."""
+
+    def outline(plan: Plan) -> Outline:
+        return Outline(
+            infos=tuple(video.info for video in plan.videos),
+            num_chunks=sum(len(video.chunks) for video in plan.videos),
+            unreadable=plan.unreadable,
+        )
+
+    return Outline.joined(outline(make_plan([uri], chunk_bytes=chunk_bytes)) for uri in uris)
 
 
 def record_plan(
@@ -186,30 +205,37 @@ def record_plan(
     Raises:
         OutputError: If the work folder cannot be written.
     """
-    work = run.work
-
-    def planned(uri: str, video_id: str) -> PlannedVideo:
-        if video := work.load_plan(video_id):
-            return video
-        with work.attempts.start(video_id, "probing", read_timeout_s) as attempt:
-            if attempt.poison:
-                raise _PoisonError(
-                    attempt.poison.error_kind, f"{shown(uri)}: {attempt.poison.error}"
-                )
-            video = _planned(uri, chunk_bytes)
-        # a plan that was lost may have had other borders, and chunks are named by their start alone
-        work.forget(video_id)
-        work.save_plan(video)
-        return video
-
-    parts = []
+    videos: list[Planned] = []
+    unreadable: list[UnreadableVideo] = []
+    done: list[str] = []
     for uri in uris:  # one after the other: the plan of a day's recording takes megabytes
-        plan = make_plan([uri], chunk_bytes=chunk_bytes, done_ids=done_ids, planned=planned)
-        videos = tuple(_pending(video, work.done_ids(video.info.video_id)) for video in plan.videos)
-        parts.append(
-            RecordedPlan(videos=videos, unreadable=plan.unreadable, done_ids=plan.done_ids)
-        )
-    return RecordedPlan.joined(parts)
+        try:
+            video_id = video_id_of(uri)
+            if video_id in done_ids:
+                done.append(video_id)
+            else:
+                video = _recorded(uri, video_id, run.work, chunk_bytes, read_timeout_s)
+                videos.append(_pending(video, run.work.done_ids(video_id)))
+        except VideoError as error:
+            unreadable.append(_unreadable(uri, error))
+    return RecordedPlan(videos=tuple(videos), unreadable=tuple(unreadable), done_ids=tuple(done))
+
+
+def _recorded(
+    uri: str, video_id: str, work: Work, chunk_bytes: int, read_timeout_s: float
+) -> PlannedVideo:
+    """Return the plan of a video that is in the work folder, from now on at least."""
+    if video := work.load_plan(video_id):
+        return video
+    with work.attempts.start(video_id, "probing", read_timeout_s) as attempt:
+        if attempt.poison:
+            reason = f"{shown(uri)}: {attempt.poison.error}"
+            raise _PoisonError(attempt.poison.error_kind, reason)
+        video = _planned(uri, chunk_bytes)
+    # a plan that was lost may have had other borders, and chunks are named by their start alone
+    work.forget(video_id)
+    work.save_plan(video)
+    return video
 
 
 class _PoisonError(VideoError):

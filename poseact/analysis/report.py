@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from poseact.analysis.ledger import Receipt
 from poseact.analysis.outcome import VideoOutcome
-from poseact.analysis.plan import Plan, Planned
+from poseact.analysis.plan import Outline, Planned
 from poseact.analysis.run import Run
 from poseact.timeline.segments import SegmentRules
 from poseact.video.find import shown
@@ -20,6 +20,22 @@ LOG_EVERY_S = 10.0
 """Time between two lines of progress where there is no terminal."""
 
 MIB = 1024**2
+
+
+class Spent:
+    """What the chunks of a run took so far; a run has more chunks than a driver should keep."""
+
+    def __init__(self) -> None:
+        """Start at nothing."""
+        self.num_frames = 0
+        self.stage_s = dict.fromkeys(("decode", "detect", "pose", "commit"), 0.0)
+        """Seconds spent in each stage."""
+
+    def add(self, receipt: Receipt) -> None:
+        """Count a chunk."""
+        self.num_frames += receipt.num_frames
+        for stage in self.stage_s:
+            self.stage_s[stage] += getattr(receipt, f"{stage}_s")
 
 
 class Progress:
@@ -106,7 +122,7 @@ def progress_line(done: int, total: int, speed: float, eta_s: float) -> str:
 
 
 def summary(  # noqa: PLR0913 - all that a run has to tell
-    receipts: Sequence[Receipt],
+    spent: Spent,
     outcomes: Sequence[VideoOutcome],
     rows: Sequence[Mapping[str, Any]],
     run: Run,
@@ -117,7 +133,7 @@ def summary(  # noqa: PLR0913 - all that a run has to tell
     """Sum up a run.
 
     Args:
-        receipts: Of the chunks analysed now.
+        spent: On the chunks analysed now.
         outcomes: Of the videos finished now.
         rows: Of the ``videos`` table, for all that were asked for.
         run: The run.
@@ -127,7 +143,7 @@ def summary(  # noqa: PLR0913 - all that a run has to tell
     Returns:
         Lines for the end of the run.
     """
-    frames = sum(receipt.num_frames for receipt in receipts)
+    frames = spent.num_frames
     # of videos taken up again, a part was analysed before
     share = frames / max(sum(outcome.row["frames_analyzed"] for outcome in outcomes), 1)
     video_s = share * sum(outcome.row["duration_s"] for outcome in outcomes)
@@ -137,7 +153,7 @@ def summary(  # noqa: PLR0913 - all that a run has to tell
     lines = [
         *video_lines(rows),
         f"frames: {frames:,} in {elapsed_s:.1f} s, {rates} (start-up took {startup_s:.1f} s)",
-        f"time: {_time_by_stage(receipts, outcomes)}",
+        f"time: {_time_by_stage(spent, outcomes)}",
         f"people: {sum(outcome.num_people for outcome in outcomes)}",
         f"segments: {found or why_nothing(outcomes, run.rules)}",
         f"tables: {run.out} (timeline, segments, videos)",
@@ -173,18 +189,18 @@ def why_nothing(outcomes: Sequence[VideoOutcome], rules: SegmentRules) -> str:
     )
 
 
-def dry_run_text(plan: Plan, *, memory_bytes: int, estimated_s: float) -> str:
+def dry_run_text(outline: Outline, *, memory_bytes: int, estimated_s: float) -> str:
     """Say what a run would do.
 
     Args:
-        plan: What was found.
+        outline: What was found.
         memory_bytes: Estimated peak.
         estimated_s: Estimated time on the CPUs of this machine.
 
     Returns:
         Lines to print.
     """
-    infos = [video.info for video in plan.videos]
+    infos = outline.infos
     frames = sum(info.frames_expected for info in infos)
     video_s = sum(info.duration_s for info in infos)
     return "\n".join(
@@ -194,9 +210,9 @@ def dry_run_text(plan: Plan, *, memory_bytes: int, estimated_s: float) -> str:
                 f"{info.frames_expected:,} frames, {_clock(info.duration_s)}"
                 for info in infos
             ),
-            *(f"unreadable: {failure.error}" for failure in plan.unreadable),
-            f"videos: {len(infos)}, unreadable: {len(plan.unreadable)}",
-            f"chunks: {sum(len(video.chunks) for video in plan.videos):,}",
+            *(f"unreadable: {failure.error}" for failure in outline.unreadable),
+            f"videos: {len(infos)}, unreadable: {len(outline.unreadable)}",
+            f"chunks: {outline.num_chunks:,}",
             f"frames: {frames:,}, {_clock(video_s)} of video",
             f"peak memory: about {memory_bytes / MIB:,.0f} MiB",
             f"time: about {_clock(estimated_s)} on the CPUs of this machine",
@@ -212,12 +228,9 @@ def _total(parts: Iterable[Mapping[str, int]]) -> Counter[str]:
     return total
 
 
-def _time_by_stage(receipts: Sequence[Receipt], outcomes: Sequence[VideoOutcome]) -> str:
-    stage_s = {
-        stage: sum(getattr(receipt, f"{stage}_s") for receipt in receipts)
-        for stage in ("decode", "detect", "pose", "commit")
-    }
-    stage_s["finalize"] = sum(outcome.finalize_s for outcome in outcomes)
+def _time_by_stage(spent: Spent, outcomes: Sequence[VideoOutcome]) -> str:
+    finalize_s = sum(outcome.finalize_s for outcome in outcomes)
+    stage_s = {**spent.stage_s, "finalize": finalize_s}
     all_s = max(sum(stage_s.values()), 1e-9)
     return ", ".join(f"{name} {seconds / all_s:.0%}" for name, seconds in stage_s.items())
 

@@ -38,7 +38,8 @@ def rescore(config: RescoreConfig) -> int:
 
     Raises:
         BundleError: If the action model cannot be used.
-        ConfigError: If the rules make no sense.
+        ConfigError: If the rules make no sense, or some results come from other settings that
+            scoring anew does not change.
         InputError: If there is no finished run, its tables are of another version, or one cannot
             be read.
         OutputError: If a table cannot be written, or another run writes there.
@@ -63,6 +64,7 @@ def _rescore(config: RescoreConfig, out: AnyPath, action: ActionClassifier) -> i
         action_id=action.model_id,
         actions=action.classes,
         rules=config.rules.given(),
+        run_ids=[row["run_id"] for row in rows],
     )
     outcomes = [
         rescore_video(row, timelines[row["video_id"]], run, action)

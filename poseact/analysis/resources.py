@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from poseact.analysis.ledger import PlannedVideo
 from poseact.models.detection import Detector
 from poseact.models.looks import CROPS_PER_CALL, CropModel
+from poseact.video.probe import VideoInfo
 
 DECODED_PX_PER_S = 1.5e8
 """Pixels that one core decodes to RGB in a second; measured on H.264 from 360p to 432p."""
@@ -105,12 +105,12 @@ class Costs:
 
 
 def duration_s(
-    videos: Sequence[PlannedVideo], num_cpus: int, costs: Costs, detect_every_s: float
+    infos: Sequence[VideoInfo], num_cpus: int, costs: Costs, detect_every_s: float
 ) -> float:
     """Estimate how long a run takes on CPUs that are all busy, if each frame shows one person.
 
     Args:
-        videos: What is to be analysed.
+        infos: Of the videos that are to be analysed.
         num_cpus: CPUs.
         costs: What models take.
         detect_every_s: Time between two frames in which people are looked for.
@@ -119,7 +119,7 @@ def duration_s(
         Seconds.
     """
     total_s = 0.0
-    for info in (video.info for video in videos):
+    for info in infos:
         frames = info.frames_expected
         searches = min(frames, info.duration_s / detect_every_s) if detect_every_s else frames
         total_s += frames * (costs.pose_s + info.width * info.height / DECODED_PX_PER_S)

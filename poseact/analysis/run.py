@@ -52,13 +52,16 @@ class Run:
 
     rules: SegmentRules
 
-    min_detection_score: float | None = None
+    min_detection_score: float | None
     """Score that a person must reach in one frame at least; None where nobody was looked for."""
+
+    own_ids: frozenset[str]
+    """Its id, and those of earlier runs in this folder whose results have just these settings."""
 
     @property
     def work(self) -> Work:
         """The folder of what is planned, tried and done."""
-        return Work(self.out / WORK / self.config_hash)
+        return Work(self.out / WORK / self.run_id)
 
     def remove_work(self) -> None:
         """Remove the work folder unless it still holds a video that is not finished."""
@@ -127,7 +130,7 @@ def require_same_settings(run: Run, run_ids: Iterable[str]) -> None:
         run_ids: Who made the results that are there of the videos that are asked for.
     """
     recorded = _recorded(run.out / RUN_FILE) or {}
-    for run_id in sorted(set(run_ids) - {run.run_id}):
+    for run_id in sorted(set(run_ids) - run.own_ids):
         earlier = recorded.get(_EARLIER, {}).get(run_id)
         if earlier is None:
             raise ConfigError(
@@ -174,13 +177,14 @@ def read_run(out: AnyPath) -> RecordedRun:
     )
 
 
-def begin_rescore(
+def begin_rescore(  # noqa: PLR0913 - what changes, and of whom
     out: AnyPath,
     *,
     action_model: Path | None,
     action_id: str,
     actions: tuple[str, ...],
     rules: Mapping[str, float],
+    run_ids: Iterable[str],
 ) -> Run:
     """Enter an action model and rules into a finished run, and that its tables lag behind.
 
@@ -190,12 +194,14 @@ def begin_rescore(
         action_id: The action model.
         actions: Its classes.
         rules: Value of each rule that changes.
+        run_ids: Who made the results that are there.
 
     Returns:
         The run as it will be; ``end_rescore`` tells that it is.
 
     Raises:
-        ConfigError: If the rules make no sense.
+        ConfigError: If the rules make no sense, or some results come from other settings that
+            scoring anew does not change.
         InputError: If there is no run, or it is not finished.
         OutputError: If the folder cannot be written.
     """
@@ -208,7 +214,14 @@ def begin_rescore(
             "rescore after that."
         )
     new_rules = dataclasses.replace(_recorded_rules(recorded["decisive"]), **rules)
-    decisive = {**recorded["decisive"], "action-model": action_id, **_rule_settings(new_rules)}
+    scored = {"action-model": action_id, **_rule_settings(new_rules)}
+    decisive = {**recorded["decisive"], **scored}
+    for run_id in sorted({*run_ids} & recorded.get(_EARLIER, {}).keys()):
+        if changes := _changes({**recorded[_EARLIER][run_id], **scored}, decisive):
+            raise ConfigError(
+                f"{out}: some results are of other settings ({changes}), and scoring alone does "
+                "not change that. Analyze these videos anew by `poseact analyze --overwrite` first."
+            )
     changed = {
         **recorded,
         "config_hash": _hash(decisive),
@@ -230,12 +243,15 @@ def end_rescore(run: Run) -> None:
     run.require_current()
     recorded = _recorded(run.out / RUN_FILE) or {}
     recorded.pop(_RESCORE, None)
+    if _EARLIER in recorded:  # their tables have these settings, too
+        recorded[_EARLIER] = dict.fromkeys(recorded[_EARLIER], recorded["decisive"])
     _write(run.out, recorded)
 
 
 def _run(out: AnyPath, recorded: Mapping[str, Any], rules: SegmentRules) -> Run:
     decisive = recorded["decisive"]
     models = [decisive[name] for name in ("detector", "pose-model", "action-model")]
+    same_settings = [id_ for id_, of in recorded.get(_EARLIER, {}).items() if of == decisive]
     return Run(
         out=out,
         run_id=recorded["run_id"],
@@ -243,6 +259,7 @@ def _run(out: AnyPath, recorded: Mapping[str, Any], rules: SegmentRules) -> Run:
         model_id="+".join(model for model in models if model != _NO_DETECTOR),
         actions=tuple(recorded["actions"]),
         rules=rules,
+        own_ids=frozenset({recorded["run_id"], *same_settings}),
         min_detection_score=decisive["min-detection-score"],
     )
 

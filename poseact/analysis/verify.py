@@ -112,6 +112,8 @@ def _problems_of_video(
     if row["run_id"] != run.run_id and row["run_id"] not in run.earlier_hashes:
         yield f"{uri}: its row is of run {row['run_id']}, which run.json does not know."
     if row["codec"] is None:  # it could not be opened: there is nothing to expect
+        tables = [*files["timeline"].get(video_id, ()), *files["segments"].get(video_id, ())]
+        yield from (f"{path}: its video was never opened, says its row." for path in tables)
         return
     counts.expected += row["frames_expected"]
     for name in ("timeline", "segments"):

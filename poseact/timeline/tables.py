@@ -24,7 +24,14 @@ from pyarrow.fs import LocalFileSystem
 from poseact.errors import InputError
 from poseact.foreign import printable
 from poseact.remote import RemotePath
-from poseact.storage import AnyPath, cannot_read, cannot_write, to_path, write_bytes
+from poseact.storage import (
+    AnyPath,
+    cannot_read,
+    cannot_write,
+    remove_file,
+    to_path,
+    write_bytes,
+)
 from poseact.timeline.schema import (
     SCHEMA_VERSION,
     SEGMENTS,
@@ -130,6 +137,11 @@ def write_video_row(out: OutFolder, row: Mapping[str, object]) -> AnyPath:
     return write_table(to_path(out) / "videos" / f"{row['video_id']}.parquet", table)
 
 
+def remove_video_row(out: AnyPath, video_id: str) -> None:
+    """Remove the ``videos`` row of one input file; OutputError if it cannot be removed."""
+    remove_file(out / "videos" / f"{video_id}.parquet")
+
+
 def partition_folder(
     out: OutFolder, table: str, camera_id: str, start_utc: datetime | None
 ) -> AnyPath:
@@ -165,14 +177,19 @@ def write_table(path: AnyPath, table: pa.Table) -> AnyPath:
     Raises:
         OutputError: If it cannot be written.
     """
-    content = pa.BufferOutputStream()
-    pq.write_table(table, content, compression="zstd")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(path, error) from error
-    write_bytes(path, content.getvalue())
+    write_bytes(path, parquet_bytes(table))
     return path
+
+
+def parquet_bytes(table: pa.Table) -> pa.Buffer:
+    """Return the content of a Parquet file."""
+    content = pa.BufferOutputStream()
+    pq.write_table(table, content, compression="zstd")
+    return content.getvalue()
 
 
 def read_timeline(

@@ -20,6 +20,9 @@ _TIMESTAMP = re.compile(r"\d{8}T\d{6}Z")
 
 _GLOB = re.compile(r"[*?\[]")
 
+_LONGEST_CAMERA = 200
+"""Characters; the name of a folder may have 255, and a partition's is longer than the camera's."""
+
 _FIRST_YEAR, _LAST_YEAR = 1970, 2200
 """Clocks outside of these years were never set, or their field is damaged. Times counted from
 there stay within what tables hold, whatever the frames add to them."""
@@ -210,7 +213,8 @@ def camera_in_name(uri: str) -> str | None:
 
     It is what stands before the start time in ``<camera>_<YYYYMMDDTHHMMSSZ>.mp4`` (or with ``-``),
     else the name of the folder that holds the file. Characters other than ``A-Z a-z 0-9 . _ -``
-    become ``-``, so that the result can name a partition.
+    become ``-``, and of a long name its beginning is taken, so that the result can name a
+    partition.
     """
     path = Path(uri)
     camera = ""
@@ -220,4 +224,4 @@ def camera_in_name(uri: str) -> str | None:
 
 
 def _sanitised(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-_.")
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-_.")[:_LONGEST_CAMERA].rstrip("-_.")

@@ -10,7 +10,7 @@ import faulthandler
 import sys
 import time
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO
 
 _REARM_SHARE = 0.25
 """Share of the timeout after which a sign of life is passed on: each takes a new thread."""
@@ -20,12 +20,12 @@ class _Watchdog:
     """The watchdog of this process; there is one, as ``faulthandler`` has one."""
 
     def __init__(self) -> None:
-        self._note: BinaryIO | None = None
+        self._note: IO[bytes] | None = None
         self._timeout_s = 0.0
         self._armed_at = 0.0
 
     @contextlib.contextmanager
-    def watch(self, note: BinaryIO, timeout_s: float) -> Iterator[None]:
+    def watch(self, note: IO[bytes], timeout_s: float) -> Iterator[None]:
         self._note, self._timeout_s = note, timeout_s
         faulthandler.enable(note)
         self._arm()
@@ -50,7 +50,7 @@ class _Watchdog:
 _watchdog = _Watchdog()
 
 
-def watch(note: BinaryIO, timeout_s: float) -> contextlib.AbstractContextManager[None]:
+def watch(note: IO[bytes], timeout_s: float) -> contextlib.AbstractContextManager[None]:
     """End this process when there is no sign of life for a while; note that, and crashes.
 
     Args:

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from poseact.analysis.attempts import MAX_FAULTS, MAX_KILLS, Attempts
+from poseact.storage import to_path
 
 pytestmark = pytest.mark.faults
 
@@ -21,10 +22,11 @@ DEATHS = {
 }
 
 PROGRAM = """
-import ctypes, os, pathlib, signal, sys
+import ctypes, os, signal, sys
 from poseact.analysis.attempts import Attempts
+from poseact.storage import to_path
 
-with Attempts(pathlib.Path(sys.argv[1])).start("v-0", "decode", {timeout_s}) as attempt:
+with Attempts(to_path(sys.argv[1])).start("v-0", "decode", {timeout_s}) as attempt:
     attempt.reached(1.0)
     attempt.reached(2.5)
     {death}
@@ -39,13 +41,12 @@ def attempts(tmp_path):
 
 @pytest.fixture
 def die(attempts):
-    def die(kind):
-        program = PROGRAM.format(timeout_s=TIMEOUT_S, death=DEATHS[kind])
-        return subprocess.run(
-            [sys.executable, "-c", program, attempts.root], check=False
-        ).returncode
+    return lambda kind: die_in(attempts.root, kind)
 
-    return die
+
+def die_in(root, kind):
+    program = PROGRAM.format(timeout_s=TIMEOUT_S, death=DEATHS[kind])
+    return subprocess.run([sys.executable, "-c", program, str(root)], check=False).returncode
 
 
 def poison_in(attempts, unit="v-0", stage="decode"):
@@ -133,6 +134,30 @@ def test_a_hang_is_ended_in_time(die):
     die("Hung")
 
     assert time.perf_counter() - started < 60 * TIMEOUT_S  # not ten minutes; start-up is slow
+
+
+@pytest.mark.parametrize("kind", DEATHS)
+def test_in_a_store_every_death_looks_like_a_kill(kind, s3_folder):
+    attempts = Attempts(to_path(s3_folder))
+    assert die_in(s3_folder, kind) != 0
+    for number in range(MAX_KILLS - 1):
+        (attempts.root / f"v-0.decode.{number}").write_bytes(b"")
+
+    poison = poison_in(attempts)
+
+    assert poison.error_kind == "Killed"
+    assert "10 times" in poison.error
+    assert not list(attempts.root.glob("*"))
+
+
+def test_bystanders_do_not_change_what_is_told(attempts, die):
+    for kind in ("Crashed", "Killed", "Crashed", "Killed", "Crashed"):
+        die(kind)
+
+    poison = poison_in(attempts)
+
+    assert poison.error_kind == "Crashed"
+    assert "3 times, last after 2.500 s" in poison.error
 
 
 def test_a_folder_that_is_gone_is_an_output_error(attempts):

@@ -7,6 +7,7 @@ import pytest
 
 from poseact.analysis.finalize import finalize
 from poseact.analysis.ledger import Receipt
+from poseact.analysis.outcome import is_final
 from poseact.analysis.people import People
 from poseact.analysis.plan import make_plan
 from poseact.analysis.run import Run
@@ -95,7 +96,8 @@ def finalize_rows(uri, tmp_path):
         out="out",
         receipt_changes=None,
         info_changes=None,
-        **run_changes,
+        before_it=lambda _run, _video: None,
+        min_detection_score=None,
     ):
         run = Run(
             out=tmp_path / out,
@@ -106,7 +108,8 @@ def finalize_rows(uri, tmp_path):
             rules=SegmentRules(
                 on=0.6, off=0.4, min_duration_s=0.3, merge_gap_s=0.0, min_mean_score=0.0
             ),
-            **run_changes,
+            own_ids=frozenset(["run"]),
+            min_detection_score=min_detection_score,
         )
         run.work.prepare()
         [video] = make_plan([uri], chunk_bytes=frames_per_chunk * FRAME_BYTES).videos
@@ -133,6 +136,7 @@ def finalize_rows(uri, tmp_path):
                 **((receipt_changes or {}).get(first, {})),
             )
             run.work.save_receipt(receipt)
+        before_it(run, video)
         return run.out, finalize(video.info.video_id, run, RaisedHands())
 
     return run_over
@@ -323,6 +327,59 @@ def test_the_videos_row_tells_how_much_was_analysed(
     assert row["watch_s"] == 8.0
     assert outcome.row["last_good_pts_s"] == (max(frames) / 10 if rows else None)
     assert len(read_timeline(out)) == len(rows)
+
+
+def test_a_store_that_failed_counts_more_than_a_crash(finalize_rows):
+    crash = {"error_kind": "Crashed", "error": "decode crashed"}
+    store = {"error_kind": "VideoError", "error": "the store is down"}
+
+    _, outcome = finalize_rows([], receipt_changes={0: crash, 10: store})
+
+    assert outcome.row["error"] == "the store is down"
+    assert not is_final(outcome.row), "it is tried again"
+
+
+def test_a_video_that_is_tried_again_gets_new_tables(finalize_rows):
+    """Its row of the first try is there, and of the same run."""
+    store = {"error_kind": "VideoError", "error": "the store is down"}
+    finalize_rows([], receipt_changes={0: store})
+
+    out, outcome = finalize_rows([person(frame, HELLO) for frame in range(40)])
+
+    assert outcome.row["status"] == "ok"
+    assert read_videos(out)["status"].tolist() == ["ok"]
+    assert len(read_timeline(out)) == 40
+
+
+def test_who_died_while_forgetting_only_forgets(finalize_rows):
+    def die_after_the_first_receipt(run, video):
+        finalize(video.info.video_id, run, RaisedHands())
+        run.work.save_plan(video)
+
+    out, outcome = finalize_rows(
+        [person(frame, HELLO) for frame in range(40)], before_it=die_after_the_first_receipt
+    )
+
+    assert outcome.row["status"] == "ok"
+    assert len(read_timeline(out)) == 40
+    assert not [path for path in (out / "work").rglob("*") if path.is_file()]
+
+
+def test_a_video_that_nobody_survives_has_empty_tables_and_says_so(finalize_rows):
+    def die_thrice(run, video):
+        for number in range(3):
+            note = run.work.attempts.root / f"{video.info.video_id}.finalizing.{number}"
+            note.write_bytes(b" " * 31 + b"\nFatal Python error: Segmentation fault")
+
+    out, outcome = finalize_rows(
+        [person(frame, HELLO) for frame in range(40)], before_it=die_thrice
+    )
+
+    assert (outcome.row["status"], outcome.row["error_kind"]) == ("failed", "Crashed")
+    assert "finalizing crashed its process each time it was started" in outcome.row["error"]
+    assert len(read_timeline(out)) == len(read_segments(out)) == 0
+    assert is_final(outcome.row)
+    assert not [path for path in (out / "work").rglob("*") if path.is_file()]
 
 
 def test_nothing_of_the_work_is_left(finalize_rows):

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 from pathlib import Path
 
@@ -5,14 +6,28 @@ import pytest
 
 from poseact.analysis.ledger import Receipt
 from poseact.analysis.outcome import VideoOutcome
-from poseact.analysis.plan import UnreadableVideo, make_plan
-from poseact.analysis.report import Progress, dry_run_text, progress_line, summary, why_nothing
+from poseact.analysis.plan import UnreadableVideo, make_outline
+from poseact.analysis.report import (
+    Progress,
+    Spent,
+    dry_run_text,
+    progress_line,
+    summary,
+    why_nothing,
+)
 from poseact.analysis.run import Run
 from poseact.timeline.segments import SegmentRules
 
 RULES = SegmentRules(on=0.6, off=0.4, min_duration_s=0.5)
 RUN = Run(
-    out=Path("/out"), run_id="r", config_hash="h", model_id="m", actions=("hello",), rules=RULES
+    out=Path("/out"),
+    run_id="r",
+    config_hash="h",
+    model_id="m",
+    actions=("hello",),
+    rules=RULES,
+    own_ids=frozenset(["r"]),
+    min_detection_score=None,
 )
 
 
@@ -64,16 +79,23 @@ def test_the_summary_adds_up_the_videos():
         outcome("partial", frames=50, error="/b.mp4: half of it is lost"),
     ]
     # the first 125 of these 250 frames were analysed by an earlier run
-    receipts = [
-        Receipt(
-            chunk_id="c", video_id="v", uri="u", num_planned=n, num_frames=n, decode_s=1, pose_s=3.5
+    spent = Spent()
+    for n in (75, 50):
+        spent.add(
+            Receipt(
+                chunk_id="c",
+                video_id="v",
+                uri="u",
+                num_planned=n,
+                num_frames=n,
+                decode_s=1,
+                pose_s=3.5,
+            )
         )
-        for n in (75, 50)
-    ]
     unreadable = {"status": "failed", "error": "/c.mp4: no video"}
 
     text = summary(
-        receipts,
+        spent,
         outcomes,
         [*(o.row for o in outcomes), unreadable],
         RUN,
@@ -108,13 +130,13 @@ def test_no_segment_is_explained_by_the_highest_score():
 
 @pytest.mark.parametrize("seconds", [0.4, 3661.0])
 def test_a_dry_run_lists_what_would_be_done(make_video, seconds):
-    plan = make_plan([str(make_video())], chunk_bytes=10 * 320 * 240 * 3)
+    outline = make_outline([str(make_video())], chunk_bytes=10 * 320 * 240 * 3)
     bad = UnreadableVideo(
         uri="/bad.mp4", video_id="b", error_kind="VideoError", error="/bad.mp4: no video"
     )
-    plan = type(plan)(videos=plan.videos, unreadable=(bad,), done_ids=())
+    outline = dataclasses.replace(outline, unreadable=(bad,))
 
-    lines = dry_run_text(plan, memory_bytes=3 * 2**30, estimated_s=seconds).splitlines()
+    lines = dry_run_text(outline, memory_bytes=3 * 2**30, estimated_s=seconds).splitlines()
 
     assert lines[0].endswith("walk.mp4: h264 320x240, 40 frames, 0:00:04")
     assert lines[1:] == [

@@ -1,6 +1,6 @@
 import pytest
 
-from poseact.analysis.plan import make_plan
+from poseact.analysis.plan import make_outline
 from poseact.analysis.resources import (
     CPUS_PER_WORKER,
     DECODED_PX_PER_S,
@@ -57,9 +57,9 @@ def test_memory_grows_with_chunks_and_workers_alone():
     ],
 )
 def test_the_estimate_counts_poses_searches_and_pixels(make_video, every_s, searches):
-    videos = make_plan([str(make_video())], chunk_bytes=1024**2).videos
+    infos = make_outline([str(make_video())], chunk_bytes=1024**2).infos
 
-    estimated_s = duration_s(videos, 2, Costs(pose_s=0.5, search_s=3.0), every_s)
+    estimated_s = duration_s(infos, 2, Costs(pose_s=0.5, search_s=3.0), every_s)
 
     decoding_s = 40 * 320 * 240 / DECODED_PX_PER_S
     assert estimated_s == pytest.approx((40 * 0.5 + searches * 3.0 + decoding_s) / 2)

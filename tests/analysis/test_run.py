@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from poseact.analysis.run import open_run, require_same_settings
+from poseact.analysis.run import begin_rescore, end_rescore, open_run, require_same_settings
 from poseact.errors import ConfigError, OutputError
 from poseact.timeline.segments import SegmentRules
 
@@ -102,6 +102,66 @@ def test_overwrite_takes_up_the_folder_and_knows_the_run_before(make_config):
     with pytest.raises(ConfigError, match=r"rules\.on was 0\.6, is 0\.8.*--overwrite"):
         require_same_settings(after, {before.run_id, after.run_id})
     require_same_settings(after, {after.run_id})
+
+
+def test_results_of_the_settings_before_the_last_are_ones_own_again(make_config):
+    config = make_config("a.mp4", rules=SegmentRules())
+    first = open_run(config, **MODELS)
+    other = dataclasses.replace(config, rules=SegmentRules(on=0.8), overwrite=True)
+    second = open_run(other, **MODELS)
+
+    third = open_run(dataclasses.replace(config, overwrite=True), **MODELS)
+
+    assert third.own_ids == {first.run_id, third.run_id}
+    require_same_settings(third, {first.run_id, third.run_id})
+    with pytest.raises(ConfigError, match=r"rules\.on was 0\.8, is 0\.6"):
+        require_same_settings(third, {second.run_id})
+
+
+def test_scoring_anew_does_not_pass_for_looking_anew(make_config):
+    config = make_config("a.mp4")
+    first = open_run(config, **MODELS)
+    second = open_run(dataclasses.replace(config, detect_every_s=0.5, overwrite=True), **MODELS)
+    second.remove_work()
+
+    def rescored(run_ids):
+        return begin_rescore(
+            config.out,
+            action_model=None,
+            action_id="mlp@3",
+            actions=("bow", "other"),
+            rules={"on": 0.9},
+            run_ids=run_ids,
+        )
+
+    before = (config.out / "run.json").read_text()
+    with pytest.raises(ConfigError, match=r"detect-every-s was .*, is 0\.5.*--overwrite"):
+        rescored([first.run_id, second.run_id])
+    assert (config.out / "run.json").read_text() == before
+    end_rescore(rescored([second.run_id]))
+
+
+def test_after_a_rescore_all_results_are_of_its_settings(make_config):
+    config = make_config("a.mp4", rules=SegmentRules())
+    first = open_run(config, **MODELS)
+    second = open_run(
+        dataclasses.replace(config, rules=SegmentRules(on=0.8), overwrite=True), **MODELS
+    )
+    second.remove_work()
+    end_rescore(
+        begin_rescore(
+            config.out,
+            action_model=None,
+            action_id="mlp@2",
+            actions=MODELS["actions"],
+            rules={"on": 0.7},
+            run_ids=[first.run_id, second.run_id],
+        )
+    )
+
+    run = open_run(dataclasses.replace(config, rules=SegmentRules(on=0.7)), **MODELS)
+
+    require_same_settings(run, {first.run_id, second.run_id})
 
 
 def test_overwrite_with_the_same_settings_changes_nothing(make_config):

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -363,6 +364,113 @@ def assert_mended(runs, out, path, expected):
             return
     assert answer["code"] == 0
     assert results(out) == expected, path
+
+
+@pytest.fixture
+def recordings(runs, tmp_path):
+    """A folder of two copies of the video."""
+    folder = tmp_path / "yard"
+    folder.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copy(runs.video, folder / name)
+    return folder
+
+
+def videos_of(out):
+    rows = [
+        row
+        for path in (out / "videos").glob("*.parquet")
+        for row in pq.read_table(path).to_pylist()
+    ]
+    return {Path(row["uri"]).name: row["status"] for row in rows}
+
+
+@pytest.mark.parametrize("change", ["touched", "longer", "gone"])
+def test_a_file_that_changes_after_a_kill_leaves_nothing_behind(
+    change, runs, undisturbed, recordings
+):
+    _, changes = undisturbed
+    place = next(i for i, c in enumerate(changes) if "receipts" in c and "rename" in c) + 1
+    out = runs.new_out()
+    yard = {"videos": [str(recordings)]}
+    assert runs(out, fault="die", at=place, **yard)["signal"] == 9
+    assert list((out / "work").rglob("*.json"))
+    changed = recordings / "a.mp4"
+    if change == "gone":
+        changed.unlink()
+    elif change == "touched":
+        os.utime(changed, (1e9, 1e9))
+    else:
+        changed.write_bytes(changed.read_bytes() + bytes(8))
+
+    again = runs(out, **yard)
+
+    assert (again["code"], again["error"]) == (0, None), again["message"]
+    left = {"b.mp4"} if change == "gone" else {"a.mp4", "b.mp4"}
+    assert videos_of(out) == dict.fromkeys(left, "ok")
+    assert not (out / "work").exists()
+
+
+def test_what_a_kill_left_of_other_videos_stays_for_their_command(runs, undisturbed, recordings):
+    _, changes = undisturbed
+    out = runs.new_out()
+    assert runs(out, fault="die", at=len(changes) // 2, videos=[str(recordings)])["signal"] == 9
+    left = {path.name for path in (out / "work").glob("*/manifest/*.json")}
+    assert len(left) == 2
+
+    assert runs(out, videos=[str(recordings / "b.mp4")])["code"] == 0
+
+    assert len({path.name for path in (out / "work").glob("*/manifest/*.json")}) == 1
+    assert runs(out, videos=[str(recordings)])["code"] == 0
+    assert videos_of(out) == {"a.mp4": "ok", "b.mp4": "ok"}
+    assert not (out / "work").exists()
+
+
+@pytest.mark.parametrize("trouble", ["not to be opened", "not there"])
+def test_a_file_that_comes_back_is_analysed_as_if_nothing_had_been(trouble, runs, recordings):
+    expected = runs.new_out()
+    assert runs(expected, videos=[str(recordings)])["code"] == 0
+    video = recordings / "a.mp4"
+    aside = video.with_suffix(".aside")
+    if trouble == "not there":
+        video.rename(aside)
+        video.symlink_to("nowhere")
+    else:  # of the same size and time, so the same video
+        shutil.copy2(video, aside)
+        video.write_bytes(bytes(video.stat().st_size))
+        shutil.copystat(aside, video)
+    out = runs.new_out()
+    first = runs(out, videos=[str(recordings)])
+    assert first["code"] == 5, first["message"]
+    assert videos_of(out) == {"a.mp4": "failed", "b.mp4": "ok"}
+
+    aside.replace(video)
+
+    assert runs(out, videos=[str(recordings)])["code"] == 0
+    assert results(out) == results(expected)
+
+
+def test_results_outlive_the_video(runs, recordings):
+    """A file that was cut by a failing disk, and cannot be opened at all by the next run."""
+    out = runs.new_out()
+    yard = {"videos": [str(recordings)]}
+    assert runs(out, **yard)["code"] == 0
+    finished = results(out)
+    row = next(path for path in (out / "videos").glob("*") if b"a.mp4" in path.read_bytes())
+    table = pq.read_table(row)
+    passing = {"status": "partial", "error_kind": "VideoError", "error": "the disk went away"}
+    pq.write_table(
+        pa.Table.from_pylist([{**table.to_pylist()[0], **passing}], schema=table.schema), row
+    )
+    video = recordings / "a.mp4"
+    status = video.stat()
+    video.write_bytes(bytes(status.st_size))
+    os.utime(video, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    assert runs(out, **yard)["code"] == 5
+
+    assert videos_of(out) == {"a.mp4": "partial", "b.mp4": "ok"}
+    assert results(out).keys() == finished.keys()
 
 
 def test_a_second_run_is_refused_and_the_first_completes(runs, undisturbed, tmp_path):
