@@ -48,6 +48,7 @@ class _Owner:
     namespace: str
     pid: int
     process_started: float
+    """Seconds after boot: a process id may be given again, but not with this."""
     since: str
     renewed: str
 
@@ -59,7 +60,7 @@ class _Owner:
             host=socket.gethostname(),
             namespace=_namespace(),
             pid=os.getpid(),
-            process_started=psutil.Process().create_time(),
+            process_started=_started_s(psutil.Process()),
             since=now,
             renewed=now,
         )
@@ -75,7 +76,7 @@ class _Owner:
             process = psutil.Process(self.pid)
             # a killed process that its parent has not asked after still has its number
             is_left = process.status() == psutil.STATUS_ZOMBIE
-            return is_left or bool(process.create_time() != self.process_started)
+            return is_left or _started_s(process) != self.process_started
         except psutil.NoSuchProcess:
             return True
         except psutil.AccessDenied:
@@ -233,6 +234,11 @@ def _read(path: AnyPath) -> _Owner | None:
 
 def _text(owner: _Owner) -> str:
     return json.dumps(dataclasses.asdict(owner), indent=2) + "\n"
+
+
+def _started_s(process: psutil.Process) -> float:
+    """Return when a process started, seconds after boot: setting the clock does not change that."""
+    return float(round(process.create_time() - psutil.boot_time(), 2))
 
 
 def _now() -> str:

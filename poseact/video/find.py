@@ -66,7 +66,7 @@ def _expand(pattern: str) -> list[str]:
 def _matches(pattern: str, top: str) -> Iterator[str]:
     """Yield what a glob matches; unlike Python's, ``**`` searches a folder behind links once."""
     head, *tail = re.split(r"(?:^|(?<=/))\*\*/", pattern, maxsplit=1)
-    matches = glob.glob(head, root_dir=top or None) if head else [""]  # noqa: PTH207 - relative ones, too
+    matches = [*_glob(head, top), *_unreadable(head, top)] if head else [""]
     for match in matches:
         place = os.path.join(top, match)  # noqa: PTH118 - a Path would lose a leading "./"
         if not tail:
@@ -74,6 +74,23 @@ def _matches(pattern: str, top: str) -> Iterator[str]:
             continue
         for folder, is_readable in _folders(place or "."):
             yield from _matches(tail[0], folder) if is_readable else (folder,)
+
+
+def _glob(pattern: str, top: str) -> list[str]:
+    return glob.glob(pattern, root_dir=top or None)  # noqa: PTH207 - relative ones, too
+
+
+def _unreadable(pattern: str, top: str) -> Iterator[str]:
+    """Yield the folders in which a glob had to search and could not; Python's passes over them."""
+    parts = pattern.split("/")
+    for number in range(1, len(parts)):
+        if not _GLOB.search(parts[number]):
+            continue
+        for folder in _glob("/".join(parts[:number]) + "/", top):
+            try:
+                os.scandir(os.path.join(top, folder)).close()  # noqa: PTH118 - as below
+            except OSError:
+                yield folder
 
 
 def _folders(top: str) -> Iterator[tuple[str, bool]]:
