@@ -121,6 +121,19 @@ class Nodes:
             env_vars=environment,
         )
 
+    def kill(self, node):
+        """Kill the raylet of a node, and so the node: its workers do not outlive it for long."""
+        self.cluster.remove_node(node, allow_graceful=False)
+
+    def workers(self, *nodes):
+        """Return the workers of some nodes, or of all, that do something; each with its title."""
+        raylets = [
+            psutil.Process(node.all_processes["raylet"][0].process.pid)
+            for node in nodes or self.cluster.list_all_nodes()
+        ]
+        titled = [(child, _command_line(child)) for one in raylets for child in one.children()]
+        return [(child, title) for child, title in titled if title.startswith("ray::")]
+
     def run(self, command, *, timeout_s):
         """Run a command to its end, on this Ray."""
         return subprocess.run(
@@ -156,23 +169,6 @@ def nodes(monkeypatch):
         ray = Nodes(Path(folder), monkeypatch)
         yield ray
         ray.stop()
-
-
-@pytest.fixture
-def raylet_of():
-    """Return the raylet of a node: the parent of all its workers."""
-    return lambda node: psutil.Process(node.all_processes["raylet"][0].process.pid)
-
-
-@pytest.fixture
-def workers_of():
-    """Return the workers of a raylet that do something, each with its title."""
-
-    def workers(raylet):
-        titled = [(child, _command_line(child)) for child in raylet.children()]
-        return [(child, title) for child, title in titled if title.startswith("ray::")]
-
-    return workers
 
 
 @pytest.fixture

@@ -19,12 +19,12 @@ from poseact.timeline.tables import read_videos
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(3600)]
 
 EVERY = os.environ.get("POSEACT_FAULTS") == "all"
-NUM_KILLS = 50 if EVERY else 6
+NUM_KILLS = 50 if EVERY else 7
 NUM_VIDEOS = 24
 CHUNKS_PER_VIDEO = 16 if EVERY else 8
 FPS = 5
 
-SHARES = {"driver": 1, "Watch": 3, "Decode": 3, "finalize": 2, "record_plan": 1}
+SHARES = {"driver": 1, "Watch": 3, "Decode": 3, "finalize": 2, "record_plan": 1, "node": 1}
 """How often each kind of process is chosen, once at least."""
 
 PATIENCE_S = {"Watch": 20, "Decode": 20, "finalize": 2, "record_plan": 40}
@@ -54,10 +54,10 @@ class Campaign:
     follow each other without any, so that what has just started is killed as well.
     """
 
-    def __init__(self, start, workers, out, num_kills):
+    def __init__(self, nodes, start, out, num_kills):
         self.killed = Counter()
+        self._nodes = nodes
         self._start = start
-        self._workers = workers
         self._out = out
         self._random = random.Random(num_kills)  # noqa: S311 - no secret
         self._kinds = self._chosen(num_kills)
@@ -113,7 +113,12 @@ class Campaign:
             self._driver = self._start()
             self.killed["driver"] += 1
             return True
-        victims = [child for child, title in self._workers() if self._kind in title]
+        if self._kind == "node":
+            self._nodes.kill(self._random.choice([*self._nodes.cluster.worker_nodes]))
+            self._nodes.add(num_cpus=1)
+            self.killed["node"] += 1
+            return True
+        victims = [child for child, title in self._nodes.workers() if self._kind in title]
         if not victims:
             if time.monotonic() > self._due_at + PATIENCE_S[self._kind]:
                 self._kind = self._random.choice(["Watch", "Decode"])
@@ -137,26 +142,16 @@ class Campaign:
         return len(finished) * CHUNKS_PER_VIDEO + pending
 
 
-def test_kills_change_nothing(  # the fixtures are what it takes
-    nodes,
-    recordings,
-    command,
-    raylet_of,
-    workers_of,
-    require_equal,
-    count_frames,
-    tmp_path,
-):
+def test_kills_change_nothing(nodes, recordings, command, require_equal, count_frames, tmp_path):
     out, undisturbed, log = tmp_path / "out", tmp_path / "undisturbed", tmp_path / "log"
-    raylet = raylet_of(nodes.add(num_cpus=2))
+    for _ in range(3):
+        nodes.add(num_cpus=1)
     yard = tmp_path / "yard"
     reference = nodes.run(command(yard, undisturbed), timeout_s=600)
     assert reference.returncode == 0, reference.stdout + reference.stderr
 
     started = time.monotonic()
-    campaign = Campaign(
-        lambda: nodes.start(command(yard, out), log), lambda: workers_of(raylet), out, NUM_KILLS
-    )
+    campaign = Campaign(nodes, lambda: nodes.start(command(yard, out), log), out, NUM_KILLS)
     code = campaign.run()
 
     took_s = time.monotonic() - started
