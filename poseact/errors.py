@@ -5,6 +5,7 @@
     |   `-- BundleError   a model bundle cannot be used
     |-- InputError        nothing usable to read          exit code 3
     |   `-- VideoError    one file cannot be decoded      (recorded, the job goes on)
+    |       `-- UnforeseenVideoError    in a way that nobody thought of
     `-- OutputError       results cannot be written       exit code 4
 
 A command that finished, but with some videos failed or partial, exits with ``EXIT_INCOMPLETE``;
@@ -40,6 +41,10 @@ class InputError(PoseactError):
 
 class VideoError(InputError):
     """One video cannot be decoded; it becomes a row of the ``videos`` table."""
+
+
+class UnforeseenVideoError(VideoError):
+    """What reads videos failed on one as nobody had thought of; another try will not help."""
 
 
 class OutputError(PoseactError):

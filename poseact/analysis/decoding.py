@@ -18,7 +18,7 @@ from poseact.analysis.ledger import Receipt, Work
 from poseact.errors import VideoError
 from poseact.geometry import ImageArray
 from poseact.video.chunks import Chunk
-from poseact.video.decode import DecodeReport, decode_chunk
+from poseact.video.decode import Decoder, DecodeReport
 
 Batch: TypeAlias = dict[str, npt.NDArray[Any]]
 
@@ -45,7 +45,7 @@ class Decode:
             run (T,) int64: which GOP run of the chunk
     Rows:   1 in, 1 out; a chunk that cannot be decoded has the error in its receipt, and T is the
             number of frames before it
-    Holds:  the plans of a few videos; the pixels of one chunk during a call
+    Holds:  the plans of a few videos and one open file; the pixels of one chunk during a call
     """
 
     def __init__(self, *, work: Work, frame_timeout_s: float) -> None:
@@ -56,6 +56,7 @@ class Decode:
             frame_timeout_s: Seconds that a frame may take.
         """
         self._work = work
+        self._decoder = Decoder()
         self._frame_timeout_s = frame_timeout_s
 
     def __call__(self, batch: Batch) -> Batch:
@@ -65,7 +66,7 @@ class Decode:
         chunk = video.chunks[int(batch["place"][0])]
         attempts = self._work.attempts
         with attempts.start(chunk.chunk_id, "decode", self._frame_timeout_s) as attempt:
-            decoded = _decoded(chunk, video.info.time_base, attempt)
+            decoded = _decoded(chunk, video.info.time_base, self._decoder, attempt)
         spent_s = time.perf_counter() - started
         receipt = dataclasses.replace(decoded.receipt, decode_s=spent_s)
         return {
@@ -86,7 +87,7 @@ class _Decoded:
     pts_s: list[float]
 
 
-def _decoded(chunk: Chunk, time_base: Fraction, attempt: Attempt) -> _Decoded:
+def _decoded(chunk: Chunk, time_base: Fraction, decoder: Decoder, attempt: Attempt) -> _Decoded:
     """Decode what can be decoded."""
     frames_THWC = np.empty((chunk.num_frames, chunk.height, chunk.width, 3), np.uint8)
     frame_index: list[int] = []
@@ -94,7 +95,7 @@ def _decoded(chunk: Chunk, time_base: Fraction, attempt: Attempt) -> _Decoded:
     pts_s: list[float] = []
     failure = attempt.poison.of_file(chunk.uri) if attempt.poison else {}
     last_good_s = failure.pop("last_good_pts_s", None)
-    frames = decode_chunk(chunk)
+    frames = decoder.decode(chunk)
     try:
         for frame in () if failure else frames:
             frames_THWC[len(pts_s)] = frame.rgb_HWC

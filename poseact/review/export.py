@@ -14,7 +14,7 @@ from poseact.review.export_config import ExportConfig
 from poseact.review.overlay import write_overlay
 from poseact.storage import cannot_read, to_path
 from poseact.timeline.tables import OutFolder, read_videos
-from poseact.video.find import absolute_path
+from poseact.video.find import absolute_path, shown
 from poseact.video.probe import video_id_of
 
 VideoRow: TypeAlias = dict[str, Any]
@@ -131,13 +131,15 @@ def export_overlay(row: VideoRow, config: ExportConfig) -> str:
             "or choose another --to."
         ) from error
     partial = f"; partial: {row['error']}" if row["status"] == "partial" else ""
-    return f"{path}: {num_frames:,} frames of {uri}{partial}"
+    return f"{shown(str(path))}: {num_frames:,} frames of {shown(uri)}{partial}"
 
 
 def _require_as_analyzed(row: VideoRow) -> None:
     uri = row["uri"]
     if row["status"] == "failed":
-        raise InputError(f"{uri}: its analysis failed ({row['error']}). Mend it, analyze it again.")
+        raise InputError(
+            f"{shown(uri)}: its analysis failed ({row['error']}). Mend it, analyze it again."
+        )
     try:
         video_id = video_id_of(uri)
     except VideoError as error:
@@ -147,8 +149,9 @@ def _require_as_analyzed(row: VideoRow) -> None:
         ) from error
     if video_id != row["video_id"]:
         raise InputError(
-            f"{uri}: its size or time has changed since it was analyzed, so the timeline may be "
-            "that of another recording. Put the old file back with its time, or analyze this one."
+            f"{shown(uri)}: its size or time has changed since it was analyzed, so the timeline "
+            "may be that of another recording. Put the old file back with its time, or analyze "
+            "this one."
         )
 
 

@@ -422,7 +422,7 @@ def _told(path: AnyPath) -> Iterator[None]:
     """Tell that a file is damaged, or that a place cannot be read."""
     try:
         yield
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, UnicodeDecodeError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise cannot_read(path, error) from error
         reason = " ".join(str(error).split()).rstrip(".")
@@ -469,7 +469,7 @@ def _open_parquet(path: AnyPath, buffer_size: int = 0) -> Iterator[pq.ParquetFil
         ) as file:
             _check_version(path, file.schema_arrow.metadata or {})
             yield file
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, UnicodeDecodeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: {reason}. {ask} that file and analyze again.") from error
 

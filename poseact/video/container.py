@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from poseact.errors import VideoError
+from poseact.errors import PoseactError, UnforeseenVideoError, VideoError
 from poseact.remote import RemotePath
 from poseact.storage import to_path
 from poseact.video.find import shown
@@ -45,6 +45,9 @@ among them, since no container that we read stores them as presentation times.""
 _FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg"
 _CONTAINERS = "MP4/MOV, Matroska/WebM, AVI, MPEG-TS, MPEG-PS, FLV, ASF/WMV or Ogg"
 
+_MAX_FAILURES = 100
+"""Failures to read a packet, one after the other, after which there is nothing more to come."""
+
 _STORE_BUFFER_BYTES = 1024**2
 """Bytes that FFmpeg asks a store for at once; each is a request, and its default is 32 KiB."""
 
@@ -65,10 +68,18 @@ def open_video(uri: str) -> Iterator[tuple[InputContainer, VideoStream]]:
         VideoError: If it is not a video file, holds no video stream that can be decoded, or its
             store fails.
     """
-    with _opened(uri) as container, container:
-        stream = _video_stream(uri, container)
-        _require_size(uri, stream)
-        yield container, stream
+    try:
+        with _opened(uri) as container, container:
+            stream = _video_stream(uri, container)
+            _require_size(uri, stream)
+            yield container, stream
+    except PoseactError:
+        raise
+    except Exception as error:  # a file may be damaged so that PyAV itself trips over it
+        raise UnforeseenVideoError(
+            f"{shown(uri)}: cannot be read as a video ({type(error).__name__}: {error}). "
+            "Check that the recording was finished, or convert it."
+        ) from error
 
 
 def packet_pts(packet: VideoPacket) -> int | None:
@@ -88,7 +99,7 @@ def stream_time_base(stream: VideoStream) -> Fraction:
 def read_packets(
     container: InputContainer, stream: VideoStream, *others: Stream
 ) -> Iterator[AnyPacket]:
-    """Yield packets in the order of the file, up to the point where the container is broken.
+    """Yield packets in the order of the file, up to where the container is broken for good.
 
     A packet whose time is out of all bounds comes without one, and marked as corrupt.
 
@@ -99,18 +110,40 @@ def read_packets(
     """
     max_ticks = int(MAX_TIME_S / stream_time_base(stream))
     index = _AviIndex(stream) if container.format.name == "avi" else None
-    try:
-        for packet in container.demux(stream, *others):
-            alive()
-            if packet.stream_index == stream.index:
-                if index is not None:
-                    index.mend(packet)
-                if max(abs(packet.pts or 0), abs(packet.dts or 0)) > max_ticks:
-                    packet.pts = packet.dts = None
-                    packet.is_corrupt = True
-            yield packet
-    except av.FFmpegError:
-        return
+    for packet in _readable(container, stream, *others):
+        alive()
+        if packet.stream_index == stream.index:
+            if index is not None:
+                index.mend(packet)
+            if max(abs(packet.pts or 0), abs(packet.dts or 0)) > max_ticks:
+                packet.pts = packet.dts = None
+                packet.is_corrupt = True
+        yield packet
+
+
+def _readable(container: InputContainer, *streams: Stream) -> Iterator[AnyPacket]:
+    """Yield packets; what cannot be read is passed over as long as anything comes after it.
+
+    FFmpeg calls it the end of an MP4, too, where the index points to a place that is not there.
+    """
+    failures = 0
+    while failures < _MAX_FAILURES:
+        is_end, flushes = True, list[AnyPacket]()
+        try:
+            for packet in container.demux(*streams):
+                if packet.size == 0 and packet.dts is None:  # asks a decoder for what it holds
+                    flushes.append(packet)
+                    continue
+                is_end, failures = False, 0
+                yield packet
+        except av.InvalidDataError:  # FFmpeg is behind it by now
+            failures += 1
+        except (av.FFmpegError, IndexError):  # PyAV, at the end, where streams came up on the way
+            return
+        else:
+            if is_end:
+                yield from flushes
+                return
 
 
 class _AviIndex:
@@ -230,17 +263,24 @@ def _why_no_folder(path: Path) -> str:
 
 
 def _video_stream(uri: str, container: InputContainer) -> VideoStream:
-    for stream in container.streams.video:
-        if stream.disposition & Disposition.attached_pic:  # cover art of a sound file
-            continue
-        if stream.codec_context is None:
-            raise VideoError(
-                f"{shown(uri)}: no decoder for its video ({stream.codec_tag}); convert it"
-            )
-        # workers share the machine's cores: more decoder threads only take turns
-        stream.codec_context.thread_count = 1
-        return stream
-    raise VideoError(f"{shown(uri)}: has no video stream; expected a recording with pictures")
+    # a sound file may have cover art
+    streams = [
+        one for one in container.streams.video if not one.disposition & Disposition.attached_pic
+    ]
+    if not streams:
+        raise VideoError(f"{shown(uri)}: has no video stream; expected a recording with pictures")
+    stream = max(streams, key=_size)  # the first of equals; others are previews
+    if stream.codec_context is None:
+        raise VideoError(f"{shown(uri)}: no decoder for its video; convert it")
+    # workers share the machine's cores: more decoder threads only take turns
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def _size(stream: VideoStream) -> tuple[int, int]:
+    """Return frames, as far as they are declared, and pixels."""
+    context = stream.codec_context
+    return stream.frames, context.width * context.height if context else 0
 
 
 def _require_size(uri: str, stream: VideoStream) -> None:

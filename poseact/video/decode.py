@@ -4,7 +4,7 @@ import heapq
 import itertools
 from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -73,38 +73,117 @@ class DecodeReport:
 class ChunkFrames(Iterator[Frame]):
     """The frames of a chunk in presentation order, and the report on their decoding."""
 
-    def __init__(self, chunk: Chunk) -> None:
-        self.report = DecodeReport()
-        self._frames = _frames(chunk, self.report)
+    def __init__(self, frames: Iterator[Frame], report: DecodeReport) -> None:
+        self.report = report
+        self._frames = frames
 
     def __next__(self) -> Frame:
         return next(self._frames)
 
 
-def decode_chunk(chunk: Chunk) -> ChunkFrames:
-    """Decode exactly the frames in ``[chunk.start_pts, chunk.end_pts)``, one at a time.
+class Decoder:
+    """Decodes chunks, and goes on where the last one ended if the next has the same keyframe.
 
-    A damaged packet costs its own frames only; what was good is handed out, and ``report`` counts
-    the rest. A frame takes the index of the last planned time at or before its own, and each index
-    is given once: frames keep their indices whatever is lost around them.
-
-    Raises:
-        VideoError: While iterating, if the file cannot be opened or is not the planned one.
+    A run that is too long for a chunk is several. Each can be decoded alone, from the keyframe of
+    the run; but of an hour without another keyframe that would take days.
     """
-    return ChunkFrames(chunk)
+
+    def __init__(self) -> None:
+        """Start with no file open."""
+        self._left: _Opened | None = None
+
+    def decode(self, chunk: Chunk) -> ChunkFrames:
+        """Decode exactly the frames in ``[chunk.start_pts, chunk.end_pts)``, one at a time.
+
+        A damaged packet costs its own frames only; what was good is handed out, and ``report``
+        counts the rest. A frame takes the index of the last planned time at or before its own, and
+        each index is given once: frames keep their indices whatever is lost around them.
+
+        Raises:
+            VideoError: While iterating, if the file cannot be opened or is not the planned one.
+        """
+        report = DecodeReport()
+        return ChunkFrames(self._frames(chunk, report), report)
+
+    def _frames(self, chunk: Chunk, report: DecodeReport) -> Iterator[Frame]:
+        opened, self._left = self._left, None
+        if opened is None or not opened.is_before(chunk):
+            if opened is not None:
+                opened.files.close()
+            opened = _opened_for(chunk)
+        with opened.kept_open():
+            yield from _planned(opened, chunk, report)
+        self._left = opened
 
 
-def _frames(chunk: Chunk, report: DecodeReport) -> Iterator[Frame]:
+def decode_chunk(chunk: Chunk) -> ChunkFrames:
+    """Decode one chunk alone, as ``Decoder`` does."""
+    return Decoder().decode(chunk)
+
+
+@dataclass(kw_only=True)
+class _Opened:
+    """A file that is open, and the pictures that its decoder makes from a keyframe on."""
+
+    uri: str
+    seek_pts: tuple[int, ...]
+    """Keyframes that it was to be opened at."""
+    pictures: Iterator[VideoFrame]
+    damaged_pts: set[int]
+    """Presentation times of the packets so far that were damaged, or refused by the decoder."""
+    time_base: Fraction
+    files: ExitStack
+    """Closes it, and tells what was wrong with its store, when left by an error."""
+    ahead: VideoFrame | None = None
+    """A picture that was decoded, and is yet to be handed out."""
+
+    def __next__(self) -> VideoFrame:
+        picture, self.ahead = self.ahead, None
+        return next(self.pictures) if picture is None else picture
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        return self
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Close the file if anything goes wrong."""
+        with self.files:
+            yield
+            self.files = self.files.pop_all()
+
+    def is_before(self, chunk: Chunk) -> bool:
+        """Tell whether all of a chunk is yet to come, decoded as if from its keyframe."""
+        if (self.uri, self.seek_pts) != (chunk.uri, chunk.seek_pts) or self.ahead is None:
+            return False
+        return self.ahead.pts is not None and self.ahead.pts <= chunk.start_pts
+
+
+def _opened_for(chunk: Chunk) -> _Opened:
+    """Open the file of a chunk at the first of its keyframes at which decoding is clean."""
     for keyframe_pts in chunk.seek_pts:
-        report.damaged_pts.clear()
-        with _packets_from(chunk.uri, keyframe_pts) as (packets, stream):
-            pictures = _pictures(packets, stream, chunk, report)
-            first = next((p for p in pictures if _is_at_or_after(p, keyframe_pts)), None)
-            is_clean = first is not None and first.pts == keyframe_pts and not first.is_corrupt
-            if is_clean or keyframe_pts == chunk.seek_pts[-1]:
-                to_show = itertools.chain([first] if first else [], pictures)
-                yield from _planned(to_show, chunk, report, stream_time_base(stream))
-                return
+        opened = _opened_at(chunk, keyframe_pts)
+        with opened.kept_open():
+            first = next((p for p in opened if _is_at_or_after(p, keyframe_pts)), None)
+        is_clean = first is not None and first.pts == keyframe_pts and not first.is_corrupt
+        opened.ahead = first
+        if is_clean or keyframe_pts == chunk.seek_pts[-1]:
+            return opened
+        opened.files.close()
+    raise ValueError("a chunk has a keyframe to decode from")
+
+
+def _opened_at(chunk: Chunk, keyframe_pts: int) -> _Opened:
+    with ExitStack() as stack:
+        packets, stream = stack.enter_context(_packets_from(chunk.uri, keyframe_pts))
+        damaged_pts: set[int] = set()
+        return _Opened(
+            uri=chunk.uri,
+            seek_pts=chunk.seek_pts,
+            pictures=_pictures(packets, stream, damaged_pts),
+            damaged_pts=damaged_pts,
+            time_base=stream_time_base(stream),
+            files=stack.pop_all(),
+        )
 
 
 @contextmanager
@@ -119,7 +198,8 @@ def _packets_from(
                 with suppress(av.FFmpegError):  # cannot seek: then it reads from where it is
                     container.seek(ticks, stream=stream)
             packets = read_packets(container, stream)
-            keyframe = _find_keyframe(packets, keyframe_pts)
+            # the clock of a recorder that was restarted goes back: at last all is read
+            keyframe = _find_keyframe(packets, keyframe_pts, is_sorted=back_s is not None)
             if keyframe is not None:
                 yield itertools.chain([keyframe], packets), stream
                 return
@@ -128,20 +208,22 @@ def _packets_from(
     )
 
 
-def _find_keyframe(packets: Iterator[VideoPacket], keyframe_pts: int) -> VideoPacket | None:
+def _find_keyframe(
+    packets: Iterator[VideoPacket], keyframe_pts: int, *, is_sorted: bool
+) -> VideoPacket | None:
     """Advance to a keyframe, told by its exact time; None if it is not ahead."""
     for packet in packets:
         if packet.is_keyframe and packet_pts(packet) == keyframe_pts:
             return packet
-        if packet.dts is not None and packet.dts > keyframe_pts:
+        if is_sorted and packet.dts is not None and packet.dts > keyframe_pts:
             return None
     return None
 
 
 def _pictures(
-    packets: Iterator[VideoPacket], stream: VideoStream, chunk: Chunk, report: DecodeReport
+    packets: Iterator[VideoPacket], stream: VideoStream, damaged_pts: set[int]
 ) -> Iterator[VideoFrame]:
-    """Yield what the decoder makes of the packets."""
+    """Yield what the decoder makes of the packets; note the times of those that are damaged."""
     # an AVI has no presentation times: where pictures are reordered, they take those of decoding,
     # which are the same ones, in their own order
     untimed: list[int] = []
@@ -165,9 +247,8 @@ def _pictures(
                 heapq.heapify(untimed)
         while holds_one and len(untimed) > 1:
             heapq.heappop(untimed)
-        # outside of the chunk packets serve only to get there and on; theirs counts them
-        if is_damaged and pts is not None and _holds(chunk, pts):
-            report.damaged_pts.add(pts)
+        if is_damaged and pts is not None:
+            damaged_pts.add(pts)
     # packets that end in a broken container leave frames in the decoder; else it has none left
     with suppress(av.FFmpegError):
         for picture in stream.decode(None):
@@ -180,17 +261,16 @@ def _timed(picture: VideoFrame, untimed: list[int]) -> VideoFrame:
     return picture
 
 
-def _planned(
-    pictures: Iterator[VideoFrame], chunk: Chunk, report: DecodeReport, time_base: Fraction
-) -> Iterator[Frame]:
+def _planned(opened: _Opened, chunk: Chunk, report: DecodeReport) -> Iterator[Frame]:
     """Yield the pictures that belong to the chunk, each with its index."""
     reformatter = VideoReformatter()  # kept: setting one up for each frame is slow
     free_slot = 0
-    for picture in pictures:
+    for picture in opened:
         pts = picture.pts
         if pts is None or pts < chunk.start_pts:
             continue
         if chunk.end_pts is not None and pts >= chunk.end_pts:
+            opened.ahead = picture
             break
         slot = bisect_right(chunk.frame_pts, pts) - 1
         if picture.is_corrupt or slot < free_slot:
@@ -204,10 +284,12 @@ def _planned(
         yield Frame(
             frame_index=chunk.first_frame_index + slot,
             pts=pts,
-            pts_s=float(pts * time_base),
+            pts_s=float(pts * opened.time_base),
             rgb_HWC=_upright_rgb(picture, reformatter, chunk),
         )
     report.missing_pts += chunk.frame_pts[free_slot:]
+    # outside of the chunk packets serve only to get there and on; theirs counts them
+    report.damaged_pts |= {pts for pts in opened.damaged_pts if _holds(chunk, pts)}
 
 
 def _is_at_or_after(picture: VideoFrame, pts: int) -> bool:

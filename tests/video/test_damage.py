@@ -153,6 +153,100 @@ def test_a_frame_of_zeros_is_seen_whatever_the_codec(make_noisy, packets_of, rec
     assert min(got.damaged_s + got.missing_s) == pytest.approx(40 / 30, abs=0.07)
 
 
+@pytest.fixture
+def with_sound(make_noisy, tmp_path):
+    """An MP4 whose frames lie between pieces of sound, so that its index has a place for each."""
+    path = tmp_path / "sound.mp4"
+    with (
+        av.open(make_noisy("v.mp4")) as source,
+        av.open(path, "w", options=FASTSTART) as target,
+    ):
+        pictures = target.add_stream_from_template(source.streams.video[0])
+        sound = target.add_stream("pcm_s16le", 8000, layout="mono")
+        for index, packet in enumerate(p for p in source.demux(video=0) if p.size):
+            packet.stream = pictures
+            target.mux(packet)
+            quiet = av.AudioFrame.from_ndarray(np.zeros((1, 266), np.int16), layout="mono")
+            quiet.sample_rate, quiet.pts, quiet.time_base = 8000, 266 * index, Fraction(1, 8000)
+            target.mux(sound.encode(quiet))
+    return path
+
+
+@pytest.mark.parametrize("victim", [15, 30, 45])
+def test_an_index_that_points_nowhere_costs_the_group_that_it_hits(with_sound, recover, victim):
+    content = bytearray(with_sound.read_bytes())
+    offsets = _boxes(content, b"stco")[0]
+    assert struct.unpack_from(">I", content, offsets + 4) == (60,), "a place for each frame"
+    struct.pack_into(">I", content, offsets + 8 + 4 * victim, 0x7FFF_FF00)
+    with_sound.write_bytes(content)
+
+    got = recover(str(with_sound), offset=FIRST_GREY)
+
+    lost = {*range(60)} - {round(time_s * 30) for time_s in got.times_s}
+    assert victim in lost
+    assert lost <= {*range(victim, victim + GOP)}
+    assert not got.is_whole
+
+
+def test_a_flipped_bit_anywhere_in_a_ts_packet_header_stays_with_its_frames(make_noisy, recover):
+    """Its packet is then of a stream that nobody announced."""
+    uri = Path(make_noisy("v.ts", options={"crf": "30"}))
+    content = uri.read_bytes()
+    for packet in range(20 * 188, len(content), 7 * 188):
+        damaged = bytearray(content)
+        damaged[packet + 1] ^= 1
+        uri.write_bytes(damaged)
+
+        got = recover(str(uri), offset=FIRST_GREY)
+
+        assert len(got.frames) >= 60 - GOP
+
+
+def test_a_codec_that_nobody_knows_is_told(make_noisy):
+    uri = Path(make_noisy("v.mp4"))
+    uri.write_bytes(uri.read_bytes().replace(b"avc1", b"xyz1"))
+
+    with pytest.raises(VideoError, match="no decoder for its video"):
+        probe(str(uri))
+
+
+def test_a_clock_that_goes_back_loses_no_more_than_what_is_told(make_noisy, recover, tmp_path):
+    """The recorder was restarted: what comes later in the file claims to be earlier."""
+    late = Path(make_noisy("late.ts", pts=[60 + i for i in range(60)])).read_bytes()
+    early = Path(make_noisy("early.ts")).read_bytes()
+    both = tmp_path / "both.ts"
+    both.write_bytes(late + early)
+
+    got = recover(str(both), offset=FIRST_GREY)
+
+    assert len(got.frames) >= 60
+    assert got.info.frames_expected == 120
+    assert len(got.frames) + len(got.missing_s) == 120
+    _assert_times_are_right(got)
+
+
+@pytest.mark.parametrize("name", ["v.mp4", "v.mkv", "v.ts"])
+def test_a_preview_is_not_taken_for_the_recording(name, tmp_path, recover):
+    with av.open(tmp_path / name, "w") as container:
+        streams = [container.add_stream("libx264", 30, options={"bf": "0"}) for _ in range(2)]
+        for stream, width in zip(streams, (32, 64), strict=True):
+            stream.width, stream.height, stream.pix_fmt = width, 48, "yuv420p"
+            stream.time_base = stream.codec_context.time_base = Fraction(1, 30)
+        for index in range(40):
+            for stream in streams[index > 0 :]:
+                grey = np.full((48, stream.width, 3), 8 + 4 * index, np.uint8)
+                frame = av.VideoFrame.from_ndarray(grey, format="rgb24")
+                frame.pts, frame.time_base = index, Fraction(1, 30)
+                container.mux(stream.encode(frame.reformat(format="yuv420p")))
+        for stream in streams:
+            container.mux(stream.encode(None))
+
+    got = recover(str(tmp_path / name), offset=8)
+
+    assert got.info.width == 64
+    assert got.shown == list(range(40))
+
+
 def test_the_place_of_a_loss_is_told(make_noisy, packets_of, recover):
     uri = Path(make_noisy("v.mp4", container_options=FASTSTART))
     content = bytearray(uri.read_bytes())

@@ -8,7 +8,8 @@ import pytest
 
 from poseact.errors import VideoError
 from poseact.video.chunks import plan_chunks
-from poseact.video.decode import decode_chunk
+from poseact.video.container import open_video
+from poseact.video.decode import Decoder, decode_chunk
 from poseact.video.probe import probe
 
 
@@ -68,6 +69,52 @@ def test_chunks_agree_where_keyframes_do_not_stand_alone(make_by_pyav, params):
 
     assert len(whole) == 90
     assert _content(_decode(uri, max_frames=30)[0]) == _content(whole)
+
+
+@pytest.mark.parametrize("is_damaged", [False, True], ids=["whole", "damaged"])
+def test_going_on_gives_the_frames_that_starting_anew_gives(make_noisy, packets_of, is_damaged):
+    """An endless group: each chunk alone is decoded from the only keyframe."""
+    uri = make_noisy("v.mkv", num_frames=60, options={"g": "1000"})
+    if is_damaged:
+        content = bytearray(Path(uri).read_bytes())
+        for victim in (12, 25, 40):
+            pos, size = packets_of(uri)[victim]
+            content[pos + size // 2 : pos + size] = bytes(size - size // 2)
+        Path(uri).write_bytes(content)
+    info = probe(uri)
+    frame_bytes = 3 * info.width * info.height
+    chunks = plan_chunks(info, max_bytes=7 * frame_bytes, max_run_bytes=7 * frame_bytes)
+    decoder = Decoder()
+
+    def told(decode, of):
+        decoded = [decode(chunk) for chunk in of]
+        return [(_content(list(one)), one.report) for one in decoded]
+
+    anew = told(decode_chunk, chunks)
+    going_on = told(decoder.decode, chunks)
+    leaping = told(decoder.decode, [chunks[i] for i in (0, 3, 4, 1, 8)])
+
+    assert len(chunks) == 9
+    assert sum(report.num_errors for _, report in anew) >= 2 * is_damaged
+    assert going_on == anew
+    assert leaping == [anew[i] for i in (0, 3, 4, 1, 8)]
+
+
+def test_an_endless_group_is_decoded_once(make_noisy, monkeypatch):
+    uri = make_noisy("v.mkv", num_frames=60, options={"g": "1000"})
+    info = probe(uri)
+    frame_bytes = 3 * info.width * info.height
+    chunks = plan_chunks(info, max_bytes=7 * frame_bytes, max_run_bytes=7 * frame_bytes)
+    opened = []
+    monkeypatch.setattr(
+        "poseact.video.decode.open_video", lambda uri: opened.append(uri) or open_video(uri)
+    )
+    decoder = Decoder()
+
+    frames = [frame for chunk in chunks for frame in decoder.decode(chunk)]
+
+    assert [frame.frame_index for frame in frames] == list(range(60))
+    assert opened == [uri]
 
 
 QUARTER = 1 << 16  # one, in the fixed point of the matrix
