@@ -117,6 +117,10 @@ def head(repo, free_port):
         family = head.family()
         stopped = head.local("stop")
         assert stopped.stdout == "the head has ended.\n"
+        # Ray looks every second whether it must end a job that is left
+        deadline = time.monotonic() + 20
+        while head.processes() and time.monotonic() < deadline:
+            time.sleep(0.5)
         assert head.processes() == []
         assert [process for process in family if is_alive(process)] == []
 
@@ -198,12 +202,13 @@ def test_the_head_and_its_jobs_listen_on_loopback_alone(head, tmp_path):
         assert time.monotonic() < deadline, [process.name() for process in head.family()]
         time.sleep(1)
 
-    listening = {
-        (address_of(connection), connection.laddr.port): process.name()
-        for process in head.family()
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN or not connection.raddr
-    }
+    listening = {}
+    for process in head.family():
+        with contextlib.suppress(psutil.NoSuchProcess):  # some live for a moment
+            for connection in process.net_connections("inet"):
+                if connection.status == psutil.CONN_LISTEN or not connection.raddr:
+                    address = address_of(connection), connection.laddr.port
+                    listening[address] = process.name()
 
     open_to_others = {k: name for k, name in listening.items() if not k[0].is_loopback}
     assert open_to_others == {}

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 
@@ -72,6 +73,29 @@ def test_another_process_is_refused_until_it_is_dead(holder, tmp_path):
         lock.require()
 
 
+@pytest.fixture
+def look_s(monkeypatch):
+    """Time for which old locks are looked at, cut short."""
+    monkeypatch.setattr("poseact.analysis.lock._LOOK_S", 0.5)
+    return 0.5
+
+
+def test_a_lock_that_is_renewed_by_a_wrong_clock_is_held(out, look_s):
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+
+    def renew():
+        changed(out, renewed=(long_ago + timedelta(seconds=10)).isoformat())
+
+    with hold_lock(out):
+        changed(out, host="elsewhere", renewed=long_ago.isoformat())
+        timer = threading.Timer(look_s / 2, renew)
+        timer.start()
+        with pytest.raises(OutputError, match="elsewhere"), hold_lock(out):
+            pass
+        timer.join()
+
+
+@pytest.mark.usefixtures("look_s")
 def test_the_lock_of_another_machine_falls_with_age(out):
     with hold_lock(out) as lock:
         fields = changed(out, host="elsewhere", holder_id="theirs")

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from poseact.analysis.cluster import list_videos, plan_run
 from poseact.analysis.config import AnalyzeConfig
-from poseact.analysis.job import _finished_rows, analyze
-from poseact.analysis.outcome import video_row
+from poseact.analysis.job import _rows_by_id, analyze
+from poseact.analysis.outcome import is_final, video_row
 from poseact.analysis.run import open_run
 from poseact.models.action import load_action
 from poseact.models.runtime import load_pose
@@ -43,7 +43,7 @@ def plan(config, share_to_finish):
     started = time.perf_counter()
     inputs = list_videos(config.videos, None)
     listed = time.perf_counter()
-    finished = _finished_rows(run)
+    finished = {id_: row for id_, row in _rows_by_id(run).items() if is_final(row)}
     read = time.perf_counter()
     planned = plan_run(inputs.uris, run, config, frozenset(finished))
     told = {
