@@ -154,7 +154,11 @@ def _analyze(  # noqa: PLR0913 - what a run consists of
 
 def _rows_by_id(run: Run) -> dict[str, dict[str, Any]]:
     """Return the ``videos`` rows that are there, by whatever run, null as None."""
-    videos = read_videos(run.out)
+    try:
+        videos = read_videos(run.out)
+    except InputError:
+        run.require_current()  # the folder may have been removed
+        raise
     rows: Any = videos.astype(object).where(videos.notna(), None).to_dict("records")
     return {row["video_id"]: row for row in rows}
 
