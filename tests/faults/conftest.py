@@ -34,7 +34,6 @@ ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",  # a token of an earlier Ray is nobody's business here
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else Ray takes 127.0.0.1 for the network's address
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_health_check_initial_delay_ms": "60000",
 }
 
 
