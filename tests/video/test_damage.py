@@ -293,17 +293,18 @@ def test_a_picture_with_the_name_of_a_video_is_none(tmp_path, codec):
 
 
 @pytest.mark.parametrize(
-    ("side", "message"),
+    ("size", "message"),
     [
-        pytest.param(12_000, "declares frames of 12000 x 12000 pixels", id="too many pixels"),
-        pytest.param(100_000, "declares frames of no size that can be", id="out of all bounds"),
+        pytest.param((20_000, 100), "declares frames of 20000 x 100 pixels", id="too long"),
+        pytest.param((12_000, 12_000), "of no size that can be decoded", id="too many pixels"),
+        pytest.param((100_000, 100_000), "of no size that can be decoded", id="out of all bounds"),
     ],
 )
-def test_a_size_that_no_memory_holds_is_refused(make_by_pyav, side, message):
+def test_a_size_that_no_memory_holds_is_refused(make_by_pyav, size, message):
     pictures = [np.zeros((48, 64, 3), np.uint8)] * 3
     uri = Path(make_by_pyav("v.avi", pictures, codec="ffv1"))
     content = bytearray(uri.read_bytes())
-    struct.pack_into("<II", content, content.find(b"strf") + 12, side, side)
+    struct.pack_into("<II", content, content.find(b"strf") + 12, *size)
     uri.write_bytes(content)
 
     with pytest.raises(VideoError, match=message):
