@@ -7,6 +7,7 @@ from itertools import islice, product
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from poseact.video.watchdog import alive
 
@@ -120,7 +121,7 @@ def _claimed_by_track(file: Reader, parts: list[Box], size_bytes: int) -> int:
         sizes = [*_named(parts, b"stsz"), *_hidden_sizes(file, _named(parts, b"stsd"))]
         num_frames = sum(_claimed_by_sizes(file, box, size_bytes) for box in sizes)
     edits = _named(parts, b"elst")
-    num_edits = sum(min(*_numbers(file, box.start + 4, 1), box.size // 12) for box in edits)
+    num_edits = sum(min(*numbers(file, box.start + 4, 1), box.size // 12) for box in edits)
     return num_frames * max(1, num_edits)
 
 
@@ -139,13 +140,13 @@ def _hidden_sizes(file: Reader, descriptions: list[Box]) -> Iterator[Box]:
 
 def _claimed_by_sizes(file: Reader, table: Box, size_bytes: int) -> int:
     """Return the frames of a table of sizes: one for all of them, or a list as far as it goes."""
-    size_of_all, num_frames = _numbers(file, table.start + 4, 2)
+    size_of_all, num_frames = numbers(file, table.start + 4, 2)
     return num_frames if size_of_all else min(num_frames, (size_bytes - table.start) // 4)
 
 
 def _claimed_by_run(file: Reader, run: Box, size_bytes: int) -> int:
     """Return the frames of a run in a fragment: a list if they differ in anything."""
-    flags, num_frames = _numbers(file, run.start, 2)
+    flags, num_frames = numbers(file, run.start, 2)
     num_listed = (flags & _RUN_LISTS).bit_count()
     return (
         min(num_frames, (size_bytes - run.start) // (4 * num_listed)) if num_listed else num_frames
@@ -155,24 +156,39 @@ def _claimed_by_run(file: Reader, run: Box, size_bytes: int) -> int:
 def _is_raw_sound(file: Reader, parts: list[Box]) -> bool:
     """Tell whether FFmpeg will go by chunks, as the table of sizes counts each sample of sound."""
     kinds = {_read(file, box.start + 8, 4) for box in _named(parts, b"hdlr")}
-    times = [_numbers(file, box.start + 4, 3) for box in _named(parts, b"stts")]
+    times = [numbers(file, box.start + 4, 3) for box in _named(parts, b"stts")]
     is_even = all(num_entries == ticks == 1 for num_entries, _, ticks in times)
     return b"soun" in kinds and b"vide" not in kinds and bool(times) and is_even
 
 
 def _claimed_by_chunks(file: Reader, samples: Box, places: Box) -> int:
     """Return the frames of raw sound, of which stretches of chunks have a number of samples."""
-    (num_chunks,) = _numbers(file, places.start + 4, 1)
-    content = _read(file, samples.start + 8, (samples.size - 8) // 12 * 12)
-    table = np.frombuffer(content[: len(content) // 12 * 12], ">u4").reshape(-1, 3)
-    num_chunks_of_each = np.diff(table[:, 0].astype(np.float64), append=num_chunks + 1)
-    frames_in_chunk = np.ceil(table[:, 1] / _SOUND_SAMPLES)
+    (num_chunks,) = numbers(file, places.start + 4, 1)
+    rows = table(file, samples, 3)
+    num_chunks_of_each = np.diff(rows[:, 0].astype(np.float64), append=num_chunks + 1)
+    frames_in_chunk = np.ceil(rows[:, 1] / _SOUND_SAMPLES)
     return int(np.sum(np.maximum(num_chunks_of_each, 0) * frames_in_chunk))
 
 
-def _numbers(file: Reader, start: int, count: int) -> tuple[int, ...]:
+def numbers(file: Reader, start: int, count: int) -> tuple[int, ...]:
     """Return so many numbers of 32 bits from a place of a file; zeros after its end."""
     return struct.unpack(f">{count}I", _read(file, start, 4 * count).ljust(4 * count, b"\0"))
+
+
+def table(file: Reader, box: Box, width: int, *, header: int = 8) -> npt.NDArray[np.uint32]:
+    """Return the rows of a box that is a table of numbers of 32 bits.
+
+    Args:
+        file: An MP4.
+        box: Box of the table.
+        width: Numbers in each row.
+        header: Bytes of the box before them; the last four are the number of rows.
+    """
+    (num_rows,) = numbers(file, box.start + header - 4, 1)
+    row_bytes = 4 * width
+    num_rows = min(num_rows, max(box.size - header, 0) // row_bytes)
+    content = _read(file, box.start + header, num_rows * row_bytes)
+    return np.frombuffer(content[: len(content) // row_bytes * row_bytes], ">u4").reshape(-1, width)
 
 
 def _read(file: Reader, start: int, size: int) -> bytes:

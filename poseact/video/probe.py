@@ -4,8 +4,10 @@ Array shape: T = frames in presentation order.
 """
 
 import hashlib
+import io
 import re
 from array import array
+from bisect import bisect
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
@@ -22,6 +24,7 @@ from poseact.errors import VideoError
 from poseact.storage import to_path
 from poseact.video.container import (
     MAX_TIME_S,
+    AnyPacket,
     VideoPacket,
     open_video,
     packet_pts,
@@ -36,6 +39,7 @@ from poseact.video.find import (
     shown,
     start_in_name,
 )
+from poseact.video.mp4_loss import Mp4Loss, mp4_loss
 from poseact.video.rotation import (
     UPRIGHT,
     DisplayMatrix,
@@ -54,9 +58,16 @@ rounding or the habit of the writer."""
 _VARIABLE_END_S = 1.0
 """The same where frames last differently, and the last one may have been shown for long."""
 
-_MAX_GAP_BYTES = 1024
+_MAX_GAP_BYTES = {"matroska": 128, "flv": 128, "mpegts": 1024}
 """Bytes between two packets that are still the container's own: measured 7 to 60 in Matroska, 20 in
-FLV, and up to 700 in MPEG-TS, where its tables and padding come between."""
+FLV, and up to 700 in MPEG-TS, where its tables and padding come between. Other containers have an
+index of their frames, or pad what lies between them."""
+
+_HEADER_BYTES = 32
+"""The same for each packet of sound that lies between: measured 7 to 20."""
+
+_INDEX_BUFFER_BYTES = 64 * 1024
+"""Bytes that a look at the index of an MP4 asks a store for at once."""
 
 _DAMAGE_FRAMES = 2
 """How near to a gap of time the damage must be."""
@@ -150,8 +161,9 @@ def video_id_of(uri: str) -> str:
 @lru_cache(maxsize=1)  # a plan asks for the table right after the probe: read the file once
 def _scan(uri: str, video_id: str) -> tuple[VideoInfo, FrameTable]:
     with open_video(uri) as (container, stream):
-        declared = _declared(container, stream)
-        packets = _read_packets(container, stream)
+        loss = _mp4_loss(uri, stream) if "mov" in container.format.name else Mp4Loss()
+        declared = _declared(container, stream, loss)
+        packets = _read_packets(container, stream, loss)
         table = _frame_table(packets)
         if table is None:
             raise VideoError(f"{shown(uri)}: {_why_no_frame(packets)}")
@@ -177,6 +189,13 @@ def _scan(uri: str, video_id: str) -> tuple[VideoInfo, FrameTable]:
     return info, table
 
 
+def _mp4_loss(uri: str, stream: VideoStream) -> Mp4Loss:
+    path = to_path(uri)
+    size_bytes = path.stat().st_size
+    with path.open("rb") as file, io.BufferedReader(file, _INDEX_BUFFER_BYTES) as buffered:
+        return mp4_loss(buffered, size_bytes, track_id=stream.id)
+
+
 @dataclass
 class _Packets:
     """What the packets of a stream tell."""
@@ -192,15 +211,20 @@ class _Packets:
     num_packets: int = 0
     num_untimed: int = 0
     """Packets whose time is damaged."""
+    num_lost_at_ends: int = 0
+    """Fragments lost before the first packet or after the last one."""
+    end_s: float = 0.0
+    """When the last packet of any stream ends."""
     first_frame: VideoFrame | None = None
 
 
-def _read_packets(container: InputContainer, stream: VideoStream) -> _Packets:
+def _read_packets(container: InputContainer, stream: VideoStream, loss: Mp4Loss) -> _Packets:
     packets = _Packets()
     others = [other for other in container.streams if other.index != stream.index]
-    place = _Place(container)
+    place = _Place(container, loss)
     for packet in read_packets(container, stream, *others):
         is_damaged = place.move_over(packet, is_ours=packet.stream_index == stream.index)
+        packets.end_s = max(packets.end_s, _end_s(packet))
         if packet.stream_index != stream.index:
             continue
         if packets.first_frame is None and packets.num_packets < _FIRST_FRAME_PACKETS:
@@ -221,7 +245,13 @@ def _read_packets(container: InputContainer, stream: VideoStream) -> _Packets:
             packets.shown_pts.append(pts)
             packets.is_keyframe.append(packet.is_keyframe)
             packets.end_pts = max(packets.end_pts, pts + (packet.duration or 0))
+    packets.num_lost_at_ends = place.num_lost_at_ends()
     return packets
+
+
+def _end_s(packet: AnyPacket) -> float:
+    pts = packet_pts(packet)
+    return 0.0 if pts is None else float((pts + (packet.duration or 0)) * (packet.time_base or 0))
 
 
 class _Place:
@@ -230,24 +260,40 @@ class _Place:
     A demuxer that meets garbage looks for the next thing that it knows, and says nothing.
     """
 
-    def __init__(self, container: InputContainer) -> None:
-        # others have an index of their frames, or pad what lies between them
-        self._is_dense = container.format.name.split(",")[0] in {"matroska", "flv", "mpegts"}
+    def __init__(self, container: InputContainer, loss: Mp4Loss) -> None:
+        self._max_gap_bytes = _MAX_GAP_BYTES.get(container.format.name.split(",")[0])
+        self._lost = loss.places
+        self._first: int | None = None
         self._end = 0
-        self._is_known = False
 
-    def move_over(self, packet: VideoPacket, *, is_ours: bool) -> bool:
+    def move_over(self, packet: AnyPacket, *, is_ours: bool) -> bool:
         """Advance; tell whether there is damage before, or in, a packet of the video."""
-        if not self._is_dense or packet.pos is None or packet.pos < 0:
+        if packet.pos is None or packet.pos < 0:
             return is_ours and packet.is_corrupt
-        gap_bytes = packet.pos - self._end
-        if is_ours:
-            is_damaged = packet.is_corrupt or (self._is_known and gap_bytes > _MAX_GAP_BYTES)
-            self._end = packet.pos + packet.size
-            self._is_known = True
-            return is_damaged
-        self._end += packet.size
-        return False
+        if not is_ours:
+            if self._max_gap_bytes is not None:
+                self._end += packet.size + _HEADER_BYTES
+            return False
+        is_damaged = packet.is_corrupt or self._is_damaged_before(packet.pos)
+        self._first = packet.pos if self._first is None else self._first
+        self._end = packet.pos + packet.size
+        return is_damaged
+
+    def _is_damaged_before(self, pos: int) -> bool:
+        if self._first is None:
+            return False
+        if self._max_gap_bytes is not None:
+            return pos - self._end > self._max_gap_bytes
+        return bisect(self._lost, self._end) < bisect(self._lost, pos)
+
+    def num_lost_at_ends(self) -> int:
+        """Return how many fragments of an MP4 are lost before the first packet or after the last.
+
+        How many frames they had is not known.
+        """
+        if self._first is None:
+            return 0
+        return sum(not self._first <= place < self._end for place in self._lost)
 
 
 def _first_frame(packet: VideoPacket) -> VideoFrame | None:
@@ -301,23 +347,30 @@ class _Declared:
     num_packets: int
     last_pts: int
     """When the last frame is presented, ticks."""
-    duration_s: float
+    duration_s: float = 0.0
+    longest_s: float = 0.0
+    """Of the longest stream, which need not be the video."""
 
 
-def _declared(container: InputContainer, stream: VideoStream) -> _Declared:
+def _declared(container: InputContainer, stream: VideoStream, loss: Mp4Loss) -> _Declared:
     # the index of a MOV obeys its edit lists, its declared number of frames does not
     if "mov" in container.format.name:
         entries = stream.index_entries
         last_pts = entries[-1].timestamp if len(entries) else 0
-        return _Declared(num_packets=len(entries), last_pts=last_pts, duration_s=0.0)
+        num_packets = max(len(entries), loss.num_frames)
+        if len(entries) < num_packets:  # FFmpeg ended its index early
+            last_pts += (stream.duration or 0) * (num_packets - len(entries)) // num_packets
+        return _Declared(num_packets=num_packets, last_pts=last_pts)
     # an AVI counts its frames, so their number is a time, too
     is_avi = container.format.name == "avi"
+    is_matroska = "matroska" in container.format.name
     max_packets = MAX_TIME_S * float(stream.average_rate or 0)
     num_packets = stream.frames if stream.frames <= max_packets else 0
     return _Declared(
         num_packets=num_packets,
         last_pts=num_packets - 1 if is_avi else 0,
         duration_s=_matroska_duration_s(stream),
+        longest_s=(container.duration or 0) / av.time_base if is_matroska else 0.0,
     )
 
 
@@ -346,10 +399,13 @@ def _extent(
     else:
         # some writers declare the end, some the length
         missing_end_s = declared.duration_s - max(end_pts * base_s, held_s)
+        if not declared.duration_s:  # where a longer stream goes on, this one may have ended
+            missing_end_s = declared.longest_s - max(packets.end_s, held_s)
         rounding_s = _VARIABLE_END_S if _is_variable(ticks_T) else _EVEN_END_FRAMES / fps
         missing_end_s = missing_end_s if missing_end_s > rounding_s else 0.0
         missing = round(missing_end_s * fps) + _lost_on_the_way(table, packets)
-    return held_s + missing_end_s, len(table.pts_T) + missing + packets.num_untimed
+    missing += packets.num_untimed + packets.num_lost_at_ends
+    return held_s + missing_end_s, len(table.pts_T) + missing
 
 
 def _lost_on_the_way(table: FrameTable, packets: _Packets) -> int:
