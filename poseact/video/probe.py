@@ -8,6 +8,7 @@ import io
 import re
 from array import array
 from bisect import bisect
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
@@ -169,6 +170,7 @@ def _scan(uri: str, video_id: str) -> tuple[VideoInfo, FrameTable]:
             raise VideoError(f"{shown(uri)}: {_why_no_frame(packets)}")
         ticks_T = np.diff(table.pts_T)
         duration_s, frames_expected = _extent(table, packets, declared, stream)
+        frames_expected += _lost_at_start(container, stream, table, packets)
         matrix, width, height = _picture(packets.first_frame, stream)
         info = VideoInfo(
             uri=uri,
@@ -207,6 +209,8 @@ class _Packets:
     damage_pts: "array[int]" = field(default_factory=lambda: array("q"))
     """Pts of the packets at which the file has bytes that are no packet, or packets are missing."""
     first_keyframe_pts: int | None = None
+    first_keyframe_place: int | None = None
+    """Where in the file the first of them is, bytes."""
     end_pts: int = -(1 << 63)
     num_packets: int = 0
     num_untimed: int = 0
@@ -241,6 +245,9 @@ def _read_packets(container: InputContainer, stream: VideoStream, loss: Mp4Loss)
         if packet.is_keyframe:
             first = packets.first_keyframe_pts
             packets.first_keyframe_pts = pts if first is None else min(first, pts)
+            packets.first_keyframe_place = (
+                packet.pos if first is None else packets.first_keyframe_place
+            )
         if not packet.is_discard:  # so an edit list marks what is decoded but not shown
             packets.shown_pts.append(pts)
             packets.is_keyframe.append(packet.is_keyframe)
@@ -359,7 +366,8 @@ def _declared(container: InputContainer, stream: VideoStream, loss: Mp4Loss) -> 
         last_pts = entries[-1].timestamp if len(entries) else 0
         num_packets = max(len(entries), loss.num_frames)
         if len(entries) < num_packets:  # FFmpeg ended its index early
-            last_pts += (stream.duration or 0) * (num_packets - len(entries)) // num_packets
+            first_pts = entries[0].timestamp if len(entries) else 0
+            last_pts = max(last_pts, first_pts + _up_to_last(stream.duration or 0, num_packets))
         return _Declared(num_packets=num_packets, last_pts=last_pts)
     # an AVI counts its frames, so their number is a time, too
     is_avi = container.format.name == "avi"
@@ -372,6 +380,10 @@ def _declared(container: InputContainer, stream: VideoStream, loss: Mp4Loss) -> 
         duration_s=_matroska_duration_s(stream),
         longest_s=(container.duration or 0) / av.time_base if is_matroska else 0.0,
     )
+
+
+def _up_to_last(duration_ticks: int, num_frames: int) -> int:
+    return duration_ticks * (num_frames - 1) // num_frames
 
 
 def _matroska_duration_s(stream: VideoStream) -> float:
@@ -423,6 +435,37 @@ def _lost_on_the_way(table: FrameTable, packets: _Packets) -> int:
     last = np.searchsorted(damage_pts, table.pts_T[1:] + _DAMAGE_FRAMES * typical, side="right")
     lost_T = np.round(ticks_T / typical).astype(np.int64) - 1
     return int(lost_T[(lost_T > 0) & (first < last)].sum())
+
+
+def _lost_at_start(
+    container: InputContainer, stream: VideoStream, table: FrameTable, packets: _Packets
+) -> int:
+    """Return how many frames before the first keyframe are lost by damage.
+
+    A recording that was cut out of a longer one may start with frames that refer to others.
+    """
+    start_pts = packets.first_keyframe_pts or 0
+    first_cue_pts = _first_cue_pts(container, stream, packets)
+    if first_cue_pts is not None and first_cue_pts < start_pts:
+        return round((start_pts - first_cue_pts) / _typical_ticks(np.diff(table.pts_T)))
+    is_damaged = any(pts < start_pts for pts in packets.damage_pts)
+    return len({pts for pts in packets.shown_pts if pts < start_pts}) if is_damaged else 0
+
+
+def _first_cue_pts(container: InputContainer, stream: VideoStream, packets: _Packets) -> int | None:
+    """Return when the first keyframe in the index of a Matroska is presented.
+
+    None if its cluster is the one in which a keyframe was found, or there is no index.
+    """
+    if "matroska" not in container.format.name or packets.first_keyframe_place is None:
+        return None
+    with suppress(av.FFmpegError):
+        container.seek(packets.first_keyframe_pts or 0, stream=stream)  # reads the index
+    entries = stream.index_entries
+    clusters = sorted({entry.pos for entry in entries})
+    if bisect(clusters, packets.first_keyframe_place) <= 1:
+        return None
+    return min(entry.timestamp for entry in entries)
 
 
 def _typical_ticks(ticks_T: npt.NDArray[np.int64]) -> int:
