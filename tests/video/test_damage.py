@@ -201,6 +201,206 @@ def test_an_mp4_whose_index_points_elsewhere_has_no_whole_frame(make_noisy, reco
         recover(str(uri))
 
 
+@pytest.mark.parametrize(
+    ("box", "offset", "number"),
+    [
+        pytest.param(b"stsz", 12 + 4 * 30, 2**31 + 9, id="a frame of gigabytes"),
+        pytest.param(b"stsz", 12 + 4 * 59, 2**31 + 9, id="the last frame of gigabytes"),
+        pytest.param(b"stsz", 8, 40, id="fewer frames"),
+        pytest.param(b"stts", 12, 4 * 512, id="longer frames"),
+    ],
+)
+def test_an_mp4_whose_index_is_damaged_shows_its_loss(make_noisy, recover, box, offset, number):
+    uri = Path(make_noisy("v.mp4", container_options=FASTSTART))
+    content = bytearray(uri.read_bytes())
+    struct.pack_into(">I", content, _boxes(content, box)[0] + offset, number)
+    uri.write_bytes(content)
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert len(got.frames) < 60
+    assert got.info.frames_expected == pytest.approx(60, abs=1)
+    assert got.info.duration_s == pytest.approx(2.0, abs=0.14)
+    assert not got.is_whole
+
+
+@pytest.mark.parametrize("box", [b"moof", b"traf", b"trun"])
+@pytest.mark.parametrize("fragment", [0, 1, 2, 3])
+def test_a_fragment_that_is_passed_over_shows_as_missing_frames(make_noisy, recover, box, fragment):
+    uri = Path(make_noisy("v.mp4", container_options=FRAGMENTED))
+    content = bytearray(uri.read_bytes())
+    content[_boxes(content, box)[fragment] - 4] ^= 1
+    uri.write_bytes(content)
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert len(got.frames) == 45
+    # how much is lost at the ends cannot be told
+    assert got.info.frames_expected == (60 if fragment in {1, 2} else 46)
+    assert not got.is_whole
+
+
+def test_a_fragment_that_was_cut_out_shows_as_missing_frames(make_noisy, recover):
+    options = {"movflags": FRAGMENTED["movflags"] + "+default_base_moof"}
+    uri = Path(make_noisy("v.mp4", container_options=options))
+    content = uri.read_bytes()
+    starts = [place - 8 for place in _boxes(content, b"moof")]
+
+    uri.write_bytes(content[: starts[1]] + content[starts[2] :])
+    got = recover(str(uri), offset=FIRST_GREY)
+    assert (len(got.frames), got.info.frames_expected) == (45, 60)
+
+    uri.write_bytes(content[: starts[0]] + content[starts[1] :])  # as if recorded on from there
+    got = recover(str(uri), offset=FIRST_GREY)
+    assert (got.shown, got.is_whole) == (list(range(15, 60)), True)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "",
+        "+faststart",
+        "+negative_cts_offsets",
+        "+frag_keyframe",
+        "+frag_keyframe+delay_moov",
+        "+frag_every_frame+empty_moov",
+        "+cmaf",
+        "+dash",
+    ],
+)
+@pytest.mark.parametrize(
+    "pts",
+    [
+        pytest.param(None, id="even"),
+        pytest.param([i * i for i in range(60)], id="slower and slower"),
+        pytest.param([*range(30), *range(300, 330)], id="with a pause"),
+        pytest.param(range(30, 90), id="starts later"),
+    ],
+)
+def test_an_mp4_of_any_make_is_whole(make_by_pyav, recover, flags, pts):
+    pictures = [np.full((48, 64, 3), 8 + 4 * i, np.uint8) for i in range(60)]
+    coding = {"bf": "3", "g": "15", "x264-params": "open-gop=1", "preset": "ultrafast"}
+    options = {"movflags": flags} if flags else {}
+    uri = make_by_pyav("v.mp4", pictures, pts=pts, options=coding, container_options=options)
+
+    got = recover(uri, offset=8)
+
+    assert (got.shown, got.info.frames_expected) == (list(range(60)), 60)
+    assert got.is_whole
+
+
+@pytest.mark.parametrize("keep", [0.9, 0.5, 0.2])
+def test_an_mkv_that_declares_only_its_whole_length_tells_what_was_cut_off(
+    make_noisy, recover, keep
+):
+    uri = Path(make_noisy("v.mkv"))
+    content = uri.read_bytes().replace(b"DURATION", b"DURATIOX")  # of the video alone
+    uri.write_bytes(content)
+    assert recover(str(uri), offset=FIRST_GREY).is_whole
+    uri.write_bytes(content[: int(keep * len(content))])
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert got.info.frames_expected == 60
+    assert got.info.duration_s == pytest.approx(2.0, abs=0.04)
+    assert not got.is_whole
+
+
+def _with_sound(uri, sound_s):
+    """Copy the packets of a video to a Matroska with sound beside them."""
+    path = Path(uri).with_name("sound.mkv")
+    with av.open(uri) as before, av.open(path, "w") as after:
+        stream = after.add_stream_from_template(before.streams.video[0])
+        sound = after.add_stream("pcm_s16le", 8000, layout="mono")
+        for second in range(sound_s):
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), layout="mono")
+            samples.sample_rate, samples.pts = 8000, 8000 * second
+            after.mux(sound.encode(samples))
+        for packet in before.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                after.mux(packet)
+    path.write_bytes(path.read_bytes().replace(b"DURATION", b"DURATIOX"))
+    return str(path)
+
+
+def test_sound_that_goes_on_after_the_pictures_is_no_loss(make_noisy, recover):
+    got = recover(_with_sound(make_noisy("v.mkv"), 5), offset=FIRST_GREY)
+
+    assert (got.shown, got.info.frames_expected) == (list(range(60)), 60)
+    assert got.info.duration_s == pytest.approx(2.0, abs=0.04)
+
+
+@pytest.mark.parametrize("damage", ["name of its cluster", "head of its block", "picture"])
+def test_a_lost_first_keyframe_of_an_mkv_takes_its_group_along(
+    make_noisy, packets_of, recover, damage
+):
+    uri = Path(make_noisy("v.mkv"))
+    content = bytearray(uri.read_bytes())
+    pos, _ = packets_of(str(uri))[0]
+    if "cluster" in damage:
+        content[content.find(b"\x1f\x43\xb6\x75")] ^= 1
+    else:
+        start, end = (pos, pos + 300) if damage == "picture" else (pos - 7, pos)
+        content[start:end] = bytes(end - start)
+    uri.write_bytes(content)
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert got.shown[-45:] == list(range(15, 60))
+    assert got.info.frames_expected == 60
+    assert not got.is_whole
+
+
+def test_a_lost_first_keyframe_of_a_transport_stream_takes_its_group_along(
+    make_noisy, packets_of, recover
+):
+    uri = Path(make_noisy("v.ts"))
+    content = bytearray(uri.read_bytes())
+    pos, _ = packets_of(str(uri))[0]
+    content[pos + 188 : pos + 3000] = bytes(3000 - 188)
+    uri.write_bytes(content)
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert got.shown == list(range(15, 60))
+    assert got.info.frames_expected == pytest.approx(60, abs=1)
+    assert not got.is_whole
+
+
+@pytest.mark.parametrize("name", ["v.ts", "v.mkv"])
+def test_a_recording_cut_out_of_a_stream_misses_nothing(make_noisy, packets_of, recover, name):
+    live = {"live": "1"} if name == "v.mkv" else {}
+    uri = Path(make_noisy(name, container_options=live))
+    content = uri.read_bytes()
+    start = packets_of(str(uri))[5][0]
+    head = content[: content.find(b"\x1f\x43\xb6\x75")] if live else b""
+    uri.write_bytes(head + content[start - (7 if live else 0) :])
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert got.shown == list(range(15, 60))
+    assert got.info.frames_expected == 45
+
+
+def test_small_frames_that_are_gone_are_missed(make_by_pyav, packets_of, recover):
+    """Sixteen of a picture that does not change are a few hundred bytes."""
+    pictures = [np.full((96, 128, 3), 8 + 4 * i, np.uint8) for i in range(60)]
+    coding = {"g": "15", "bf": "0", "crf": "30", "sc_threshold": "0"}
+    uri = Path(make_by_pyav("v.mkv", pictures, options=coding))
+    content = bytearray(uri.read_bytes())
+    packets = packets_of(str(uri))
+    start, end = packets[16][0] - 7, sum(packets[28])
+    content[start:end] = bytes(end - start)
+    uri.write_bytes(content)
+
+    got = recover(str(uri), offset=8)
+
+    assert end - start < 1024
+    assert got.info.frames_expected == 60
+    assert len(got.frames) <= 47
+
+
 def test_an_mp4_whose_keyframes_are_listed_wrongly_shows_its_loss(make_noisy, recover):
     uri = Path(make_noisy("v.mp4", container_options=FASTSTART))
     content = bytearray(uri.read_bytes())
