@@ -105,33 +105,42 @@ def _clock(file: Reader, header: Box) -> tuple[int, int]:
     return times[2], times[3]
 
 
-def _lost_fragments(file: Reader, size_bytes: int, moov: Box) -> Iterator[int]:
-    """Yield where a fragment is damaged, or one before it is missing."""
+def _lost_fragments(file: Reader, size_bytes: int, moov: Box) -> list[int]:
+    """Return where a fragment is damaged, or one before it is missing."""
     inner = list(boxes_within(file, moov.start, moov.end))
-    is_fragmented = any(box.name == b"mvex" for box in inner)
-    # what the index lists lies outside of the fragments, before the first
-    is_headed = any(numbers(file, box.start + 8, 1)[0] for box in inner if box.name == b"stsz")
-    last_number: int | None = None
-    for box in boxes(file, 0, size_bytes) if is_fragmented else ():
+    if all(box.name != b"mvex" for box in inner):
+        return []
+    # what the index itself lists lies before the first fragment
+    has_index = any(numbers(file, box.start + 8, 1)[0] for box in inner if box.name == b"stsz")
+    places, fragments = [], []
+    is_headed, before = False, b""
+    for box in boxes(file, 0, size_bytes):
         alive()
         if box.name == b"moof":
-            is_headed = True
-            number = _sequence_number(file, box)
-            is_next = last_number is None or number is None or number <= last_number + 1
-            last_number = number
-            if not is_next or _is_damaged(file, box):
-                yield box.start
-        elif box.name == b"mdat" and box.start < box.end:
-            if not is_headed:
-                yield box.start
-            is_headed = False
+            fragments.append((box.start, _sequence_number(file, box)))
+            if _is_damaged(file, box):
+                places.append(box.start)
+        elif box.name == b"mdat":
+            is_listed = not fragments and has_index
+            if not is_headed and not is_listed and before != b"mdat" and box.size:
+                places.append(box.start)
+        is_headed = box.name == b"moof" or (is_headed and box.name != b"mdat")
+        before = box.name
+    return sorted({*places, *_after_gaps(fragments)}) if fragments else []
 
 
-def _sequence_number(file: Reader, fragment: Box) -> int | None:
-    header = next(boxes(file, fragment.start, fragment.end), None)
-    if header is None or header.name != b"mfhd":
-        return None
-    return numbers(file, header.start + 4, 1)[0]
+def _after_gaps(fragments: list[tuple[int, int]]) -> Iterator[int]:
+    """Yield the places of the fragments whose number is further from the last than usual."""
+    steps = np.diff([number for _, number in fragments])
+    usual = max(1.0, float(np.median(steps))) if len(steps) else 1.0
+    for (place, _), step in zip(fragments[1:], steps, strict=True):
+        if step > usual:
+            yield place
+
+
+def _sequence_number(file: Reader, fragment: Box) -> int:
+    inner = boxes(file, fragment.start, fragment.end)
+    return next((numbers(file, box.start + 4, 1)[0] for box in inner if box.name == b"mfhd"), 0)
 
 
 def _is_damaged(file: Reader, fragment: Box) -> bool:

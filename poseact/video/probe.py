@@ -70,6 +70,14 @@ _HEADER_BYTES = 32
 _INDEX_BUFFER_BYTES = 64 * 1024
 """Bytes that a look at the index of an MP4 asks a store for at once."""
 
+_TS_PACKET_BYTES = (188, 192, 204)
+"""Length of the packets of a transport stream; with a clock, or with codes against errors."""
+
+_TS_FIRST_BYTE = 0x47
+
+_MAX_BYTES_BEFORE = 2**20
+"""Bytes before the first frame to look at: more than that of the largest keyframes."""
+
 _DAMAGE_FRAMES = 2
 """How near to a gap of time the damage must be."""
 
@@ -170,7 +178,7 @@ def _scan(uri: str, video_id: str) -> tuple[VideoInfo, FrameTable]:
             raise VideoError(f"{shown(uri)}: {_why_no_frame(packets)}")
         ticks_T = np.diff(table.pts_T)
         duration_s, frames_expected = _extent(table, packets, declared, stream)
-        frames_expected += _lost_at_start(container, stream, table, packets)
+        frames_expected += _lost_at_start(uri, container, stream, table, packets)
         matrix, width, height = _picture(packets.first_frame, stream)
         info = VideoInfo(
             uri=uri,
@@ -215,6 +223,8 @@ class _Packets:
     num_packets: int = 0
     num_untimed: int = 0
     """Packets whose time is damaged."""
+    first_place: int = 0
+    """Where in the file the first packet is, bytes."""
     num_lost_at_ends: int = 0
     """Fragments lost before the first packet or after the last one."""
     end_s: float = 0.0
@@ -252,6 +262,7 @@ def _read_packets(container: InputContainer, stream: VideoStream, loss: Mp4Loss)
             packets.shown_pts.append(pts)
             packets.is_keyframe.append(packet.is_keyframe)
             packets.end_pts = max(packets.end_pts, pts + (packet.duration or 0))
+    packets.first_place = place.first or 0
     packets.num_lost_at_ends = place.num_lost_at_ends()
     return packets
 
@@ -270,7 +281,7 @@ class _Place:
     def __init__(self, container: InputContainer, loss: Mp4Loss) -> None:
         self._max_gap_bytes = _MAX_GAP_BYTES.get(container.format.name.split(",")[0])
         self._lost = loss.places
-        self._first: int | None = None
+        self.first: int | None = None
         self._end = 0
 
     def move_over(self, packet: AnyPacket, *, is_ours: bool) -> bool:
@@ -282,12 +293,12 @@ class _Place:
                 self._end += packet.size + _HEADER_BYTES
             return False
         is_damaged = packet.is_corrupt or self._is_damaged_before(packet.pos)
-        self._first = packet.pos if self._first is None else self._first
+        self.first = packet.pos if self.first is None else self.first
         self._end = packet.pos + packet.size
         return is_damaged
 
     def _is_damaged_before(self, pos: int) -> bool:
-        if self._first is None:
+        if self.first is None:
             return False
         if self._max_gap_bytes is not None:
             return pos - self._end > self._max_gap_bytes
@@ -298,9 +309,9 @@ class _Place:
 
         How many frames they had is not known.
         """
-        if self._first is None:
+        if self.first is None:
             return 0
-        return sum(not self._first <= place < self._end for place in self._lost)
+        return sum(not self.first <= place < self._end for place in self._lost)
 
 
 def _first_frame(packet: VideoPacket) -> VideoFrame | None:
@@ -372,13 +383,14 @@ def _declared(container: InputContainer, stream: VideoStream, loss: Mp4Loss) -> 
     # an AVI counts its frames, so their number is a time, too
     is_avi = container.format.name == "avi"
     is_matroska = "matroska" in container.format.name
+    longest_s = (container.duration or 0) / av.time_base
     max_packets = MAX_TIME_S * float(stream.average_rate or 0)
     num_packets = stream.frames if stream.frames <= max_packets else 0
     return _Declared(
         num_packets=num_packets,
         last_pts=num_packets - 1 if is_avi else 0,
         duration_s=_matroska_duration_s(stream),
-        longest_s=(container.duration or 0) / av.time_base if is_matroska else 0.0,
+        longest_s=longest_s if is_matroska and longest_s <= MAX_TIME_S else 0.0,
     )
 
 
@@ -438,7 +450,7 @@ def _lost_on_the_way(table: FrameTable, packets: _Packets) -> int:
 
 
 def _lost_at_start(
-    container: InputContainer, stream: VideoStream, table: FrameTable, packets: _Packets
+    uri: str, container: InputContainer, stream: VideoStream, table: FrameTable, packets: _Packets
 ) -> int:
     """Return how many frames before the first keyframe are lost by damage.
 
@@ -448,8 +460,24 @@ def _lost_at_start(
     first_cue_pts = _first_cue_pts(container, stream, packets)
     if first_cue_pts is not None and first_cue_pts < start_pts:
         return round((start_pts - first_cue_pts) / _typical_ticks(np.diff(table.pts_T)))
+    num_dropped = len({pts for pts in packets.shown_pts if pts < start_pts})
     is_damaged = any(pts < start_pts for pts in packets.damage_pts)
-    return len({pts for pts in packets.shown_pts if pts < start_pts}) if is_damaged else 0
+    if num_dropped and not is_damaged and container.format.name == "mpegts":
+        is_damaged = _is_out_of_step(uri, packets.first_place)
+    return num_dropped if is_damaged else 0
+
+
+def _is_out_of_step(uri: str, place: int) -> bool:
+    """Tell whether the packets of a transport stream before a place do not begin as they should."""
+    start = max(0, place - _MAX_BYTES_BEFORE)
+    with to_path(uri).open("rb") as file:
+        file.seek(start)
+        content = bytes(file.read(place - start + 5 * max(_TS_PACKET_BYTES)))
+    place -= start
+    for step in _TS_PACKET_BYTES:
+        if set(content[place::step][:5]) == {_TS_FIRST_BYTE}:
+            return bool(set(content[place % step : place : step]) - {_TS_FIRST_BYTE})
+    return False
 
 
 def _first_cue_pts(container: InputContainer, stream: VideoStream, packets: _Packets) -> int | None:

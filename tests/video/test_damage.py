@@ -256,6 +256,42 @@ def test_a_fragment_that_was_cut_out_shows_as_missing_frames(make_noisy, recover
 
 
 @pytest.mark.parametrize(
+    "numbers",
+    [
+        pytest.param([7, 8, 9, 10], id="from another than one"),
+        pytest.param([1, 3, 5, 7], id="every other"),
+        pytest.param([0, 0, 0, 0], id="not at all"),
+        pytest.param([3, 4, 1, 2], id="anew"),
+    ],
+)
+def test_fragments_may_be_numbered_otherwise(make_noisy, recover, numbers):
+    pts = [*range(30), *range(300, 330)]
+    uri = Path(make_noisy("v.mp4", container_options=FRAGMENTED, pts=pts))
+    content = bytearray(uri.read_bytes())
+    for place, number in zip(_boxes(content, b"mfhd"), numbers, strict=True):
+        struct.pack_into(">I", content, place + 4, number)
+    uri.write_bytes(content)
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert (got.shown, got.info.frames_expected) == (list(range(60)), 60)
+
+
+@pytest.mark.parametrize(
+    "extra", [b"mdat", b"free", b"uuid", b"\0\0\0\0"], ids=["data", "free", "own", "zeros"]
+)
+def test_boxes_after_the_last_fragment_are_no_loss(make_noisy, recover, extra):
+    uri = Path(make_noisy("v.mp4", container_options=FRAGMENTED))
+    content = uri.read_bytes()
+    end = content.rfind(b"mfra") - 4
+    uri.write_bytes(content[:end] + struct.pack(">I4s", 108, extra) + bytes(100))
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert (got.shown, got.info.frames_expected) == (list(range(60)), 60)
+
+
+@pytest.mark.parametrize(
     "flags",
     [
         "",
@@ -352,13 +388,21 @@ def test_a_lost_first_keyframe_of_an_mkv_takes_its_group_along(
     assert not got.is_whole
 
 
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        pytest.param(188, 3000, id="most of it"),
+        pytest.param(0, 1880, id="with its beginning"),
+    ],
+)
 def test_a_lost_first_keyframe_of_a_transport_stream_takes_its_group_along(
-    make_noisy, packets_of, recover
+    make_noisy, packets_of, recover, start, end
 ):
     uri = Path(make_noisy("v.ts"))
     content = bytearray(uri.read_bytes())
     pos, _ = packets_of(str(uri))[0]
-    content[pos + 188 : pos + 3000] = bytes(3000 - 188)
+    garbage = np.random.default_rng(1).integers(0, 256, end - start, np.uint8)
+    content[pos + start : pos + end] = garbage.tobytes()
     uri.write_bytes(content)
 
     got = recover(str(uri), offset=FIRST_GREY)
@@ -368,14 +412,24 @@ def test_a_lost_first_keyframe_of_a_transport_stream_takes_its_group_along(
     assert not got.is_whole
 
 
-@pytest.mark.parametrize("name", ["v.ts", "v.mkv"])
-def test_a_recording_cut_out_of_a_stream_misses_nothing(make_noisy, packets_of, recover, name):
+@pytest.mark.parametrize(
+    ("name", "further"),
+    [
+        pytest.param("v.mkv", -7, id="mkv"),
+        pytest.param("v.ts", 0, id="ts"),
+        pytest.param("v.ts", 7 * 188, id="ts within a frame"),
+        pytest.param("v.ts", 7 * 188 + 50, id="ts within a packet"),
+    ],
+)
+def test_a_recording_cut_out_of_a_stream_misses_nothing(
+    make_noisy, packets_of, recover, name, further
+):
     live = {"live": "1"} if name == "v.mkv" else {}
     uri = Path(make_noisy(name, container_options=live))
     content = uri.read_bytes()
     start = packets_of(str(uri))[5][0]
     head = content[: content.find(b"\x1f\x43\xb6\x75")] if live else b""
-    uri.write_bytes(head + content[start - (7 if live else 0) :])
+    uri.write_bytes(head + content[start + further :])
 
     got = recover(str(uri), offset=FIRST_GREY)
 
