@@ -20,7 +20,7 @@ from poseact.errors import PoseactError, UnforeseenVideoError, VideoError
 from poseact.remote import RemotePath
 from poseact.storage import to_path
 from poseact.video.find import shown
-from poseact.video.mp4_index import Reader, frames_without_table
+from poseact.video.mp4_index import Reader, why_not_credible
 from poseact.video.watchdog import alive
 
 if TYPE_CHECKING:
@@ -219,7 +219,11 @@ def _open_in_store(uri: str, path: RemotePath) -> Iterator[InputContainer]:
 
 
 def _open_container(uri: str, file: Any, *, protocol_whitelist: str) -> InputContainer:  # noqa: ANN401 - a file URL, or whatever reads bytes
-    options = {"format_whitelist": _FORMATS, "protocol_whitelist": protocol_whitelist}
+    options = {
+        "format_whitelist": _FORMATS,
+        "protocol_whitelist": protocol_whitelist,
+        "max_pixels": str(MAX_PIXELS),  # for the decoders: opening decodes the first frames
+    }
     try:
         container: InputContainer = av.open(
             file, "r", options=options, metadata_errors="replace", buffer_size=_STORE_BUFFER_BYTES
@@ -238,12 +242,9 @@ def _require_content(uri: str, size_bytes: int) -> None:
 
 
 def _require_credible_index(uri: str, file: Reader, size_bytes: int) -> None:
-    num_frames = frames_without_table(file, size_bytes)
-    if num_frames > size_bytes:
-        raise VideoError(
-            f"{shown(uri)}: its index claims {num_frames:,} frames in {size_bytes:,} bytes. "
-            "Copy or record it again."
-        )
+    reason = why_not_credible(file, size_bytes)
+    if reason is not None:
+        raise VideoError(f"{shown(uri)}: {reason}. Copy, record or convert it again.")
 
 
 def _cannot_open(uri: str, error: OSError) -> VideoError:

@@ -295,6 +295,260 @@ def test_an_mp4_whose_index_points_elsewhere_has_no_whole_frame(make_noisy, reco
         recover(str(uri))
 
 
+@pytest.mark.parametrize(
+    ("box", "offset", "number"),
+    [
+        pytest.param(b"stsz", 12 + 4 * 30, 2**31 + 9, id="a frame of gigabytes"),
+        pytest.param(b"stsz", 12 + 4 * 59, 2**31 + 9, id="the last frame of gigabytes"),
+        pytest.param(b"stsz", 8, 40, id="fewer frames"),
+        pytest.param(b"stts", 12, 4 * 512, id="longer frames"),
+    ],
+)
+def test_an_mp4_whose_index_is_damaged_shows_its_loss(make_noisy, recover, box, offset, number):
+    uri = Path(make_noisy("v.mp4", container_options=FASTSTART))
+    content = bytearray(uri.read_bytes())
+    struct.pack_into(">I", content, _boxes(content, box)[0] + offset, number)
+    uri.write_bytes(content)
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert len(got.frames) < 60
+    assert got.info.frames_expected == pytest.approx(60, abs=1)
+    assert got.info.duration_s == pytest.approx(2.0, abs=0.14)
+    assert not got.is_whole
+
+
+@pytest.mark.parametrize("box", [b"moof", b"traf", b"trun"])
+@pytest.mark.parametrize("fragment", [0, 1, 2, 3])
+def test_a_fragment_that_is_passed_over_shows_as_missing_frames(make_noisy, recover, box, fragment):
+    uri = Path(make_noisy("v.mp4", container_options=FRAGMENTED))
+    content = bytearray(uri.read_bytes())
+    content[_boxes(content, box)[fragment] - 4] ^= 1
+    uri.write_bytes(content)
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert len(got.frames) == 45
+    # how much is lost at the ends cannot be told
+    assert got.info.frames_expected == (60 if fragment in {1, 2} else 46)
+    assert not got.is_whole
+
+
+def test_a_fragment_that_was_cut_out_shows_as_missing_frames(make_noisy, recover):
+    options = {"movflags": FRAGMENTED["movflags"] + "+default_base_moof"}
+    uri = Path(make_noisy("v.mp4", container_options=options))
+    content = uri.read_bytes()
+    starts = [place - 8 for place in _boxes(content, b"moof")]
+
+    uri.write_bytes(content[: starts[1]] + content[starts[2] :])
+    got = recover(str(uri), offset=FIRST_GREY)
+    assert (len(got.frames), got.info.frames_expected) == (45, 60)
+
+    uri.write_bytes(content[: starts[0]] + content[starts[1] :])  # as if recorded on from there
+    got = recover(str(uri), offset=FIRST_GREY)
+    assert (got.shown, got.is_whole) == (list(range(15, 60)), True)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        pytest.param([7, 8, 9, 10], id="from another than one"),
+        pytest.param([1, 3, 5, 7], id="every other"),
+        pytest.param([0, 0, 0, 0], id="not at all"),
+        pytest.param([3, 4, 1, 2], id="anew"),
+    ],
+)
+def test_fragments_may_be_numbered_otherwise(make_noisy, recover, numbers):
+    pts = [*range(30), *range(300, 330)]
+    uri = Path(make_noisy("v.mp4", container_options=FRAGMENTED, pts=pts))
+    content = bytearray(uri.read_bytes())
+    for place, number in zip(_boxes(content, b"mfhd"), numbers, strict=True):
+        struct.pack_into(">I", content, place + 4, number)
+    uri.write_bytes(content)
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert (got.shown, got.info.frames_expected) == (list(range(60)), 60)
+
+
+@pytest.mark.parametrize(
+    "extra", [b"mdat", b"free", b"uuid", b"\0\0\0\0"], ids=["data", "free", "own", "zeros"]
+)
+def test_boxes_after_the_last_fragment_are_no_loss(make_noisy, recover, extra):
+    uri = Path(make_noisy("v.mp4", container_options=FRAGMENTED))
+    content = uri.read_bytes()
+    end = content.rfind(b"mfra") - 4
+    uri.write_bytes(content[:end] + struct.pack(">I4s", 108, extra) + bytes(100))
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert (got.shown, got.info.frames_expected) == (list(range(60)), 60)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "",
+        "+faststart",
+        "+negative_cts_offsets",
+        "+frag_keyframe",
+        "+frag_keyframe+delay_moov",
+        "+frag_every_frame+empty_moov",
+        "+cmaf",
+        "+dash",
+    ],
+)
+@pytest.mark.parametrize(
+    "pts",
+    [
+        pytest.param(None, id="even"),
+        pytest.param([i * i for i in range(60)], id="slower and slower"),
+        pytest.param([*range(30), *range(300, 330)], id="with a pause"),
+        pytest.param(range(30, 90), id="starts later"),
+    ],
+)
+def test_an_mp4_of_any_make_is_whole(make_by_pyav, recover, flags, pts):
+    pictures = [np.full((48, 64, 3), 8 + 4 * i, np.uint8) for i in range(60)]
+    coding = {"bf": "3", "g": "15", "x264-params": "open-gop=1", "preset": "ultrafast"}
+    options = {"movflags": flags} if flags else {}
+    uri = make_by_pyav("v.mp4", pictures, pts=pts, options=coding, container_options=options)
+
+    got = recover(uri, offset=8)
+
+    assert (got.shown, got.info.frames_expected) == (list(range(60)), 60)
+    assert got.is_whole
+
+
+@pytest.mark.parametrize("keep", [0.9, 0.5, 0.2])
+def test_an_mkv_that_declares_only_its_whole_length_tells_what_was_cut_off(
+    make_noisy, recover, keep
+):
+    uri = Path(make_noisy("v.mkv"))
+    content = uri.read_bytes().replace(b"DURATION", b"DURATIOX")  # of the video alone
+    uri.write_bytes(content)
+    assert recover(str(uri), offset=FIRST_GREY).is_whole
+    uri.write_bytes(content[: int(keep * len(content))])
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert got.info.frames_expected == 60
+    assert got.info.duration_s == pytest.approx(2.0, abs=0.04)
+    assert not got.is_whole
+
+
+def _with_sound(uri, sound_s):
+    """Copy the packets of a video to a Matroska with sound beside them."""
+    path = Path(uri).with_name("sound.mkv")
+    with av.open(uri) as before, av.open(path, "w") as after:
+        stream = after.add_stream_from_template(before.streams.video[0])
+        sound = after.add_stream("pcm_s16le", 8000, layout="mono")
+        for second in range(sound_s):
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), layout="mono")
+            samples.sample_rate, samples.pts = 8000, 8000 * second
+            after.mux(sound.encode(samples))
+        for packet in before.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                after.mux(packet)
+    path.write_bytes(path.read_bytes().replace(b"DURATION", b"DURATIOX"))
+    return str(path)
+
+
+def test_sound_that_goes_on_after_the_pictures_is_no_loss(make_noisy, recover):
+    got = recover(_with_sound(make_noisy("v.mkv"), 5), offset=FIRST_GREY)
+
+    assert (got.shown, got.info.frames_expected) == (list(range(60)), 60)
+    assert got.info.duration_s == pytest.approx(2.0, abs=0.04)
+
+
+@pytest.mark.parametrize("damage", ["name of its cluster", "head of its block", "picture"])
+def test_a_lost_first_keyframe_of_an_mkv_takes_its_group_along(
+    make_noisy, packets_of, recover, damage
+):
+    uri = Path(make_noisy("v.mkv"))
+    content = bytearray(uri.read_bytes())
+    pos, _ = packets_of(str(uri))[0]
+    if "cluster" in damage:
+        content[content.find(b"\x1f\x43\xb6\x75")] ^= 1
+    else:
+        start, end = (pos, pos + 300) if damage == "picture" else (pos - 7, pos)
+        content[start:end] = bytes(end - start)
+    uri.write_bytes(content)
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert got.shown[-45:] == list(range(15, 60))
+    assert got.info.frames_expected == 60
+    assert not got.is_whole
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        pytest.param(188, 3000, id="most of it"),
+        pytest.param(0, 1880, id="with its beginning"),
+    ],
+)
+def test_a_lost_first_keyframe_of_a_transport_stream_takes_its_group_along(
+    make_noisy, packets_of, recover, start, end
+):
+    uri = Path(make_noisy("v.ts"))
+    content = bytearray(uri.read_bytes())
+    pos, _ = packets_of(str(uri))[0]
+    garbage = np.random.default_rng(1).integers(0, 256, end - start, np.uint8)
+    content[pos + start : pos + end] = garbage.tobytes()
+    uri.write_bytes(content)
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert got.shown == list(range(15, 60))
+    assert got.info.frames_expected == pytest.approx(60, abs=1)
+    assert not got.is_whole
+
+
+@pytest.mark.parametrize(
+    ("name", "further"),
+    [
+        pytest.param("v.mkv", -7, id="mkv"),
+        pytest.param("v.ts", 0, id="ts"),
+        pytest.param("v.ts", 7 * 188, id="ts within a frame"),
+        pytest.param("v.ts", 7 * 188 + 50, id="ts within a packet"),
+    ],
+)
+def test_a_recording_cut_out_of_a_stream_misses_nothing(
+    make_noisy, packets_of, recover, name, further
+):
+    live = {"live": "1"} if name == "v.mkv" else {}
+    uri = Path(make_noisy(name, container_options=live))
+    content = uri.read_bytes()
+    start = packets_of(str(uri))[5][0]
+    head = content[: content.find(b"\x1f\x43\xb6\x75")] if live else b""
+    uri.write_bytes(head + content[start + further :])
+
+    got = recover(str(uri), offset=FIRST_GREY)
+
+    assert got.shown == list(range(15, 60))
+    assert got.info.frames_expected == 45
+
+
+def test_small_frames_that_are_gone_are_missed(make_by_pyav, packets_of, recover):
+    """Sixteen of a picture that does not change are a few hundred bytes."""
+    pictures = [np.full((96, 128, 3), 8 + 4 * i, np.uint8) for i in range(60)]
+    coding = {"g": "15", "bf": "0", "crf": "30", "sc_threshold": "0"}
+    uri = Path(make_by_pyav("v.mkv", pictures, options=coding))
+    content = bytearray(uri.read_bytes())
+    packets = packets_of(str(uri))
+    start, end = packets[16][0] - 7, sum(packets[28])
+    content[start:end] = bytes(end - start)
+    uri.write_bytes(content)
+
+    got = recover(str(uri), offset=8)
+
+    assert end - start < 1024
+    assert got.info.frames_expected == 60
+    assert len(got.frames) <= 47
+
+
 def test_an_mp4_whose_keyframes_are_listed_wrongly_shows_its_loss(make_noisy, recover):
     uri = Path(make_noisy("v.mp4", container_options=FASTSTART))
     content = bytearray(uri.read_bytes())
@@ -387,17 +641,18 @@ def test_a_picture_with_the_name_of_a_video_is_none(tmp_path, codec):
 
 
 @pytest.mark.parametrize(
-    ("side", "message"),
+    ("size", "message"),
     [
-        pytest.param(12_000, "declares frames of 12000 x 12000 pixels", id="too many pixels"),
-        pytest.param(100_000, "declares frames of no size that can be", id="out of all bounds"),
+        pytest.param((20_000, 100), "declares frames of 20000 x 100 pixels", id="too long"),
+        pytest.param((12_000, 12_000), "of no size that can be decoded", id="too many pixels"),
+        pytest.param((100_000, 100_000), "of no size that can be decoded", id="out of all bounds"),
     ],
 )
-def test_a_size_that_no_memory_holds_is_refused(make_by_pyav, side, message):
+def test_a_size_that_no_memory_holds_is_refused(make_by_pyav, size, message):
     pictures = [np.zeros((48, 64, 3), np.uint8)] * 3
     uri = Path(make_by_pyav("v.avi", pictures, codec="ffv1"))
     content = bytearray(uri.read_bytes())
-    struct.pack_into("<II", content, content.find(b"strf") + 12, side, side)
+    struct.pack_into("<II", content, content.find(b"strf") + 12, *size)
     uri.write_bytes(content)
 
     with pytest.raises(VideoError, match=message):

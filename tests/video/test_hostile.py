@@ -1,12 +1,14 @@
 """Files and names made to harm: nothing else is read, nothing is skipped in silence."""
 
 import contextlib
+import io
 import json
 import os
 import socket
 import struct
 import tempfile
 import threading
+import zlib
 from pathlib import Path
 
 import av
@@ -18,6 +20,7 @@ import pytest
 from poseact.errors import VideoError
 from poseact.video.container import open_video
 from poseact.video.find import find_videos
+from poseact.video.mp4_index import why_not_credible
 from poseact.video.probe import probe, video_id_of
 
 pytestmark = pytest.mark.faults
@@ -105,22 +108,137 @@ def _peak_mb():
     return int(status.split("VmHWM:")[1].split()[0]) / 1000
 
 
-@pytest.mark.timeout(30)
-@pytest.mark.parametrize("num_frames", [10**9, 10**7])
-def test_a_small_mp4_whose_index_counts_a_billion_frames_takes_no_memory(make_by_pyav, num_frames):
-    uri = Path(make_by_pyav("v.mp4", PICTURES))
-    content = bytearray(uri.read_bytes())
-    places = {b"stsz": 8, b"stts": 12, b"stsc": 16}
-    for box, offset in places.items():
+def _box(name, content=b""):
+    return struct.pack(">I4s", 8 + len(content), name) + content
+
+
+def _claiming(content, num_frames):
+    """The MP4 with an index that says so many frames of one byte, in a few numbers."""
+    content = bytearray(content)
+    for box, offset in {b"stsz": 8, b"stts": 8, b"stsc": 12}.items():
         struct.pack_into(">I", content, content.find(box) + 4 + offset, num_frames)
-    struct.pack_into(">I", content, content.find(b"stsz") + 8, 1)  # all of one byte
-    uri.write_bytes(content)
+    struct.pack_into(">I", content, content.find(b"stsz") + 8, 1)
+    return bytes(content)
+
+
+def _with_first(content, boxes):
+    (end,) = struct.unpack_from(">I", content)  # of the brand, which says that it is an MP4
+    return content[:end] + boxes + content[end:]
+
+
+def _with_raw_sound(content, num_frames):
+    """The table of sizes is not used, as the one of times says a tick for each of its samples."""
+    content = bytearray(_claiming(content, 1).replace(b"vide", b"soun"))
+    struct.pack_into(">III", content, content.find(b"stts") + 8, 1, 10, 1)
+    struct.pack_into(">I", content, content.find(b"stsc") + 16, min(1024 * num_frames, 2**32 - 1))
+    return bytes(content)
+
+
+def _run_claiming(content, num_frames):
+    content = bytearray(content)
+    place = content.find(b"trun") - 4
+    (size,) = struct.unpack_from(">I", content, place)
+    run = _box(b"trun", struct.pack(">III", 1, num_frames, 0))
+    content[place : place + size] = run + _box(b"free", bytes(size - 8 - len(run)))
+    return bytes(content)
+
+
+def _in_its_description(content, num_frames):
+    start = content.find(b"stsd") - 4
+    (size,) = struct.unpack_from(">I", content, start)
+    table = _box(b"stsz", struct.pack(">III", 0, 1, num_frames))
+    entries = content[start + 8 : start + size] + table
+    entries = entries[:8] + struct.pack(">I", len(entries) - 8) + entries[12:]
+    return _insert(content, [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"], entries)
+
+
+def _edits(content, num_frames):
+    edit = struct.pack(">IiI", 333, 0, 1 << 16)
+    edits = struct.pack(">II", 0, num_frames // 10) + edit * (num_frames // 10)
+    return _insert(content, [b"moov", b"trak", b"edts", b"elst"], edits)
+
+
+BOMBS = {
+    "in a table of sizes": (_claiming, 10**9),
+    "fewer of them": (_claiming, 10**7),
+    "as sound": (lambda c, n: _claiming(c, n).replace(b"vide", b"soun"), 10**7),
+    "as raw sound": (_with_raw_sound, 2**22),
+    "by a sound without a track": (
+        lambda c, n: _with_first(_claiming(c, n), _box(b"hdlr", bytes(8) + b"soun")),
+        10**7,
+    ),
+    "after a fragment": (lambda c, n: _with_first(_claiming(c, n), _box(b"moof")), 10**7),
+    "after many boxes": (lambda c, n: _with_first(_claiming(c, n), _box(b"free") * 2000), 10**7),
+    "in a description": (_in_its_description, 10**7),
+    "in a run": (_run_claiming, 10**7),
+    "by edits": (_edits, 10**5),
+}
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_small_mp4_whose_index_counts_a_billion_frames_takes_no_memory(make_by_pyav, kind):
+    bomb, num_frames = BOMBS[kind]
+    flags = "+frag_keyframe+empty_moov" if bomb is _run_claiming else "+faststart"
+    uri = Path(make_by_pyav("v.mp4", PICTURES * 5, container_options={"movflags": flags}))
+    uri.write_bytes(bomb(uri.read_bytes(), num_frames))
     before_mb = _peak_mb()
 
-    with pytest.raises(VideoError, match=r"claims 1[0,]+ frames in [12],\d+ bytes"):
+    with pytest.raises(VideoError, match=r"claims [\d,]{7,} frames in [\d,]+ bytes"):
         probe(str(uri))
 
     assert _peak_mb() - before_mb < 100
+
+
+def test_a_compressed_index_is_not_unpacked(make_by_pyav):
+    uri = Path(make_by_pyav("v.mov", PICTURES))
+    packed = _box(b"dcom", b"zlib") + _box(b"cmvd", struct.pack(">I", 10**9) + b"x")
+    uri.write_bytes(_insert(uri.read_bytes(), [b"moov"], _box(b"cmov", packed)))
+
+    with pytest.raises(VideoError, match="its index is compressed"):
+        probe(str(uri))
+
+
+@pytest.mark.timeout(30)
+def test_a_track_of_very_many_boxes_is_refused(make_by_pyav):
+    uri = Path(make_by_pyav("v.mov", PICTURES))
+    uri.write_bytes(_insert(uri.read_bytes(), [b"moov", b"trak"], _box(b"free") * 10**6))
+
+    with pytest.raises(VideoError, match="has 1,000 parts or more"):
+        probe(str(uri))
+
+
+def test_many_fragments_are_credible():
+    run = _box(b"trun", struct.pack(">IIII", 0x201, 1, 0, 9))
+    fragment = _box(b"moof", _box(b"traf", run)) + _box(b"mdat", bytes(9))
+    file = io.BytesIO(fragment * 10_000)
+
+    assert why_not_credible(file, len(file.getvalue())) is None
+
+
+@pytest.mark.parametrize("name", ["v.mov", "v.avi"])
+def test_a_picture_larger_than_its_header_says_takes_no_memory(tmp_path, name):
+    side = 12_000
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(side * (side + 1)))), (b"IEND", b""))
+    chunks = [
+        struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part))
+        for kind, part in parts
+    ]
+    uri = str(tmp_path / name)
+    with av.open(uri, "w") as container:
+        stream = container.add_stream("png", 30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb24"
+        stream.codec_context.open()
+        packet = av.Packet(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+        packet.pts, packet.stream = 0, stream
+        container.mux(packet)
+    before_mb = _peak_mb()
+
+    with pytest.raises(VideoError, match="of no size that can be decoded"):
+        probe(uri)
+
+    assert _peak_mb() - before_mb < 60
 
 
 def test_a_small_avi_that_declares_a_billion_frames_is_partial(make_by_pyav, recover):
