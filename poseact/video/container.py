@@ -59,17 +59,24 @@ _AVI_CHUNK_HEADER_BYTES = 8
 
 
 @contextmanager
-def open_video(uri: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a video and its first video stream, set to decode on one thread.
+def open_video(
+    uri: str, *, is_probed: bool = False
+) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a video and its main video stream, set to decode on one thread.
 
     What a store answers while the video is read, inside the ``with``, is reported, too.
+
+    Args:
+        uri: Absolute path, or location in a store.
+        is_probed: Whether it was opened before, and the claims of its index are known to be
+            credible: telling takes a read for each fragment of an MP4.
 
     Raises:
         VideoError: If it is not a video file, holds no video stream that can be decoded, or its
             store fails.
     """
     try:
-        with _opened(uri) as container, container:
+        with _opened(uri, is_probed=is_probed) as container, container:
             stream = _video_stream(uri, container)
             _require_size(uri, stream)
             yield container, stream
@@ -176,45 +183,47 @@ class _AviIndex:
 
 
 @contextmanager
-def _opened(uri: str) -> Iterator[InputContainer]:
+def _opened(uri: str, *, is_probed: bool) -> Iterator[InputContainer]:
     place = to_path(uri)
     try:
         if isinstance(place, RemotePath):
-            with _open_in_store(uri, place) as container:
+            with _open_in_store(uri, place, is_probed=is_probed) as container:
                 yield container
         else:
-            yield _open_file(uri, place)
+            yield _open_file(uri, place, is_probed=is_probed)
     except av.FFmpegError:
         raise  # some of them are OSErrors as well
     except OSError as error:  # raised while the video is read, this comes from its store
         raise _cannot_open(uri, error) from error
 
 
-def _open_file(uri: str, path: Path) -> InputContainer:
+def _open_file(uri: str, path: Path, *, is_probed: bool) -> InputContainer:
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
         raise VideoError(f"{shown(uri)}: {_why_no_folder(path)}")
     if not stat.S_ISREG(status.st_mode):
         raise VideoError(f"{shown(uri)}: not a regular file; expected a video file")
     _require_content(uri, status.st_size)
-    with path.open("rb") as file:
-        _require_credible_index(uri, file, status.st_size)
+    if not is_probed:
+        with path.open("rb") as file:
+            _require_credible_index(uri, file, status.st_size)
     # "file:" keeps a colon in a name from being read as a protocol
     return _open_container(uri, f"file:{uri}", protocol_whitelist="file")
 
 
 @contextmanager
-def _open_in_store(uri: str, path: RemotePath) -> Iterator[InputContainer]:
+def _open_in_store(uri: str, path: RemotePath, *, is_probed: bool) -> Iterator[InputContainer]:
     if path.is_dir():
         raise VideoError(f"{shown(uri)}: is a folder; expected a video file")
     size_bytes = path.stat().st_size
     _require_content(uri, size_bytes)
     # the object is open already: what it names could only be something else
     with path.open("rb") as file:
-        buffered = io.BufferedReader(file, _INDEX_BUFFER_BYTES)
-        _require_credible_index(uri, buffered, size_bytes)
-        buffered.detach()
-        file.seek(0)
+        if not is_probed:
+            buffered = io.BufferedReader(file, _INDEX_BUFFER_BYTES)
+            _require_credible_index(uri, buffered, size_bytes)
+            buffered.detach()
+            file.seek(0)
         yield _open_container(uri, file, protocol_whitelist="")
 
 

@@ -192,7 +192,7 @@ def _packets_from(
 ) -> Iterator[tuple[Iterator[VideoPacket], VideoStream]]:
     """Open a file at a keyframe; gives the packets from it on, and their stream."""
     for back_s in _SEEK_BACK_S:
-        with open_video(uri) as (container, stream):
+        with open_video(uri, is_probed=True) as (container, stream):
             if back_s is not None:
                 ticks = keyframe_pts - int(back_s / stream_time_base(stream))
                 with suppress(av.FFmpegError):  # cannot seek: then it reads from where it is

@@ -106,9 +106,12 @@ def test_an_endless_group_is_decoded_once(make_noisy, monkeypatch):
     frame_bytes = 3 * info.width * info.height
     chunks = plan_chunks(info, max_bytes=7 * frame_bytes, max_run_bytes=7 * frame_bytes)
     opened = []
-    monkeypatch.setattr(
-        "poseact.video.decode.open_video", lambda uri: opened.append(uri) or open_video(uri)
-    )
+
+    def open_and_count(uri, **settings):
+        opened.append(uri)
+        return open_video(uri, **settings)
+
+    monkeypatch.setattr("poseact.video.decode.open_video", open_and_count)
     decoder = Decoder()
 
     frames = [frame for chunk in chunks for frame in decoder.decode(chunk)]
