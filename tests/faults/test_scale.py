@@ -105,9 +105,8 @@ class Sampler:
         ):
             if mark in title:
                 # between two tasks a worker is called idle
-                known = self._kind_of.get(process, kind)
-                return known if kind == "tasks" else kind
-        return "others"
+                return self._kind_of.get(process, kind) if kind == "tasks" else kind
+        return self._kind_of.get(process, "others")  # at its end it has no title
 
 
 def most_bytes(pid):
