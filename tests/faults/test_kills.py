@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(3600)]
 
 EVERY = os.environ.get("POSEACT_FAULTS") == "all"
 NUM_KILLS = 50 if EVERY else 7
-NUM_VIDEOS = 24
+NUM_VIDEOS = 24 if EVERY else 8
 CHUNKS_PER_VIDEO = 16 if EVERY else 8
 FPS = 5
 
