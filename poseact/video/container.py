@@ -51,8 +51,8 @@ _MAX_FAILURES = 100
 _STORE_BUFFER_BYTES = 1024**2
 """Bytes that FFmpeg asks a store for at once; each is a request, and its default is 32 KiB."""
 
-_INDEX_BUFFER_BYTES = 64 * 1024
-"""The same for the look at the index before."""
+INDEX_BUFFER_BYTES = 64 * 1024
+"""The same for a look at the index of an MP4."""
 
 _AVI_CHUNK_HEADER_BYTES = 8
 """From where the index of an AVI says that a frame is, to where its packet starts."""
@@ -220,7 +220,7 @@ def _open_in_store(uri: str, path: RemotePath, *, is_probed: bool) -> Iterator[I
     # the object is open already: what it names could only be something else
     with path.open("rb") as file:
         if not is_probed:
-            buffered = io.BufferedReader(file, _INDEX_BUFFER_BYTES)
+            buffered = io.BufferedReader(file, INDEX_BUFFER_BYTES)
             _require_credible_index(uri, buffered, size_bytes)
             buffered.detach()
             file.seek(0)
