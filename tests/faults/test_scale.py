@@ -112,8 +112,8 @@ class Sampler:
 def most_bytes(pid):
     """Return the most memory that a process has had so far."""
     with contextlib.suppress(OSError):
-        status = Path(f"/proc/{pid}/status").read_text()
-        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+        _, _, peak_kib = Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")
+        return 1024 * int(peak_kib.split()[0]) if peak_kib else 0  # one that ended has none
     return 0
 
 
@@ -211,10 +211,14 @@ def repeat(piece, path, times):
     return path
 
 
-def assert_alike(few, many, *, within_mib, except_for=()):
+ALIKE_MIB = 128
+"""Loading its models takes a watcher 110 MiB more for a moment, which samples may miss."""
+
+
+def assert_alike(few, many, *, except_for=()):
     for kind in few.keys() - set(except_for):
         grown_mib = (many[kind] - few[kind]) / MIB
-        assert grown_mib <= within_mib, f"{kind} takes {grown_mib:.0f} MiB more"
+        assert grown_mib <= ALIKE_MIB, f"{kind} takes {grown_mib:.0f} MiB more"
 
 
 TASK_MIB_PER_HOUR = 150
@@ -229,7 +233,7 @@ def test_memory_does_not_grow_with_the_length_of_a_video(measure, folder, table)
     peaks = [measure(repeat(piece, folder / f"{m}.mp4", 6 * m)) for m in minutes]
     table("length of one video", dict(zip([f"{m} min" for m in minutes], peaks, strict=True)))
 
-    assert_alike(*peaks, within_mib=96, except_for={"tasks", "all"})
+    assert_alike(*peaks, except_for={"tasks", "all"})
     hours = (minutes[1] - minutes[0]) / 60
     tasks_mib = (peaks[1].get("tasks", 0) - peaks[0].get("tasks", 0)) / MIB
     assert tasks_mib <= 32 + TASK_MIB_PER_HOUR * hours
@@ -249,7 +253,7 @@ def test_memory_does_not_grow_with_the_number_of_videos(measure, folder, table):
         peaks.append(measure(yard))
     table("number of videos", dict(zip([f"{n} files" for n in numbers], peaks, strict=True)))
 
-    assert_alike(*peaks, within_mib=96, except_for={"all"})
+    assert_alike(*peaks, except_for={"all"})
 
 
 @at_length
@@ -312,7 +316,7 @@ def test_slow_storage_does_not_fill_the_store(measure, folder, table):
 
     pools = pools_for(psutil.cpu_count(), 0, 100)
     assert peaks[-1]["store"] <= store_bytes(pools, 12 * MIB) < 24 * 11 * MIB
-    assert_alike(peaks[0], peaks[-1], within_mib=96, except_for={"all"})
+    assert_alike(peaks[0], peaks[-1], except_for={"all"})
 
 
 SECONDS_PER_FILE = 0.05
