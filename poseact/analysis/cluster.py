@@ -204,8 +204,8 @@ def require_shared(run: Run) -> None:
     try:
         exists = ray.remote(num_cpus=0)(Path.exists)
         labels = [{"ray.io/node-id": node["NodeID"]} for node in nodes]
-        with _own_errors():
-            seen = ray.get([exists.options(label_selector=label).remote(mark) for label in labels])
+        answers = [exists.options(label_selector=label).remote(mark) for label in labels]
+        seen = [_sees_or_is_dead(answer) for answer in answers]
     finally:
         mark.unlink(missing_ok=True)
     blind = [node["NodeName"] for node, sees in zip(nodes, seen, strict=True) if not sees]
@@ -215,6 +215,15 @@ def require_shared(run: Run) -> None:
             f"({', '.join(blind)}), so their results would be lost. Give an --out on storage that "
             "every node mounts, or in a store such as s3://bucket/folder."
         )
+
+
+def _sees_or_is_dead(answer: Any) -> bool:  # noqa: ANN401 - Ray's reference to what a node says
+    try:
+        return bool(ray.get(answer))
+    except RayTaskError:
+        raise
+    except RayError:  # the node died, and whoever died writes nothing
+        return True
 
 
 def _batches(uris: Sequence[str]) -> list[Sequence[str]]:

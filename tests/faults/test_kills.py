@@ -155,12 +155,12 @@ def test_kills_change_nothing(nodes, recordings, command, require_equal, count_f
     code = campaign.run()
 
     took_s = time.monotonic() - started
+    assert code == 0, (campaign.killed, log.read_text()[-3000:])
     lost, doubled = count_frames(out, {str(path): path for path in recordings})
     print()  # noqa: T201 - the report of the campaign
     for kind, count in campaign.killed.items():
         print(f"{kind:12} {count:4} kills")  # noqa: T201 - the same
     print(f"{took_s:.0f} s; frames lost {lost}, doubled {doubled}")  # noqa: T201 - the same
-    assert code == 0, log.read_text()[-3000:]
     assert campaign.killed.total() == NUM_KILLS
     assert (lost, doubled) == (0, 0)
     assert set(read_videos(out)["status"]) == {"ok"}
