@@ -205,7 +205,8 @@ def require_shared(run: Run) -> None:
         exists = ray.remote(num_cpus=0)(Path.exists)
         labels = [{"ray.io/node-id": node["NodeID"]} for node in nodes]
         answers = [exists.options(label_selector=label).remote(mark) for label in labels]
-        seen = [_sees_or_is_dead(answer) for answer in answers]
+        with _own_errors():
+            seen = [_sees_or_is_dead(answer) for answer in answers]
     finally:
         mark.unlink(missing_ok=True)
     blind = [node["NodeName"] for node, sees in zip(nodes, seen, strict=True) if not sees]
