@@ -52,6 +52,12 @@ CAMERA_ID: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 _PARTITIONS: Final = pa.schema([("camera_id", pa.string()), ("date", pa.string())])
 _ANEW: Final = "Remove that file and analyze again."
+_FILES_AT_ONCE: Final = 500
+"""Files that are open at the same time: pyarrow takes 70 KiB for each."""
+
+_First: TypeAlias = tuple[AnyPath, pa.Schema]
+"""A file of a table, and its schema."""
+
 _STREAM_ROWS: Final = 4096
 _STREAM_BYTES: Final = 1024**2
 _SCHEMAS: Final = {"segments": SEGMENTS, "videos": VIDEOS, "verdicts": VERDICTS}
@@ -364,19 +370,25 @@ def _read(out: OutFolder, name: str, wanted: Sequence[ds.Expression]) -> pa.Tabl
             )
     folder = root / name
     files = _files(folder)
-    schema = _SCHEMAS.get(name) or timeline_schema(())
     partitions = [*_PARTITIONS] if name in ("timeline", "segments") else []
     where = ds.scalar(True)
     for expression in wanted:
         where &= expression
+    base = _SCHEMAS.get(name) or timeline_schema(())
+    schema = pa.schema([*base, *partitions], metadata=base.metadata)
+    first: _First | None = None
+    tables = []
     with _told(folder):
-        dataset = _dataset(files, folder, pa.schema([*schema, *partitions]))
-        fragments = list(dataset.get_fragments(filter=where))
-        if fragments:
-            schema = _common_schema(fragments, folder)
-        schema = pa.schema([*schema, *partitions], metadata=schema.metadata)
-        selected = ds.FileSystemDataset(fragments, schema, dataset.format, dataset.filesystem)
-        return selected.to_table(filter=where)
+        for start in range(0, len(files), _FILES_AT_ONCE):
+            dataset = _dataset(files[start : start + _FILES_AT_ONCE], folder, schema)
+            fragments = list(dataset.get_fragments(filter=where))
+            first = _common_schema(fragments, folder, first)
+            if first is not None:
+                schema = pa.schema([*first[1], *partitions], metadata=first[1].metadata)
+            selected = ds.FileSystemDataset(fragments, schema, dataset.format, dataset.filesystem)
+            tables.append(selected.to_table(filter=where))
+    tables = [table for table in tables if len(table)] or [schema.empty_table()]
+    return pa.concat_tables(tables).replace_schema_metadata(schema.metadata)
 
 
 def _files(folder: AnyPath) -> list[AnyPath]:
@@ -429,25 +441,33 @@ def _told(path: AnyPath) -> Iterator[None]:
         raise InputError(f"{path}: {reason}. {_ANEW}") from error
 
 
-def _common_schema(fragments: Sequence[ds.Fragment], folder: AnyPath) -> pa.Schema:
-    """Return the schema of the files of one table.
+def _common_schema(
+    fragments: Sequence[ds.Fragment], folder: AnyPath, first: _First | None
+) -> _First | None:
+    """Return a file of a table, and the schema that it has in common with some others.
+
+    Args:
+        fragments: The others.
+        folder: Of the table.
+        first: What this returned of earlier ones.
 
     Raises:
         InputError: If one is of another version, has other columns, or knows other actions.
     """
-    schemas = {}
-    for fragment in fragments:
-        path = _place(fragment, folder)
-        schemas[path] = _schema_of(path, fragment.physical_schema, folder.name)
-    first, schema = next(iter(schemas.items()))
+    schemas = {
+        path: _schema_of(path, fragment.physical_schema, folder.name)
+        for fragment in fragments
+        for path in [_place(fragment, folder)]
+    }
     for path, found in schemas.items():
-        if found.metadata != schema.metadata:
+        first = first or (path, found)
+        if found.metadata != first[1].metadata:
             raise InputError(
-                f"{path}: knows other actions than {first}. "
+                f"{path}: knows other actions than {first[0]}. "
                 "Analyze all videos of one --out with the same action model; a `poseact rescore` "
                 "that was interrupted goes on when it is given again."
             )
-    return schema
+    return first
 
 
 def _place(fragment: ds.Fragment, folder: AnyPath) -> AnyPath:
