@@ -386,7 +386,8 @@ def _read(out: OutFolder, name: str, wanted: Sequence[ds.Expression]) -> pa.Tabl
             if first is not None:
                 schema = pa.schema([*first[1], *partitions], metadata=first[1].metadata)
             selected = ds.FileSystemDataset(fragments, schema, dataset.format, dataset.filesystem)
-            tables.append(selected.to_table(filter=where))
+            # a column in 500 pieces takes many times the memory of one
+            tables.append(selected.to_table(filter=where).combine_chunks())
     tables = [table for table in tables if len(table)] or [schema.empty_table()]
     return pa.concat_tables(tables).replace_schema_metadata(schema.metadata)
 
