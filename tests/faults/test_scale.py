@@ -320,7 +320,7 @@ def test_slow_storage_does_not_fill_the_store(measure, folder, table):
 
 
 SECONDS_PER_FILE = 0.05
-DRIVER_KIB = 128 * 1024
+DRIVER_KIB = 256 * 1024
 """Of an analysis without any file: it loads its models."""
 DRIVER_KIB_PER_FILE = 16
 
