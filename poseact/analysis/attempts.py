@@ -150,7 +150,8 @@ def _poison(deaths: Sequence[_Death], stage: str) -> Poison | None:
     if len(faults) < MAX_FAULTS and len(deaths) < MAX_KILLS:
         return None
     blamed = faults if len(faults) >= MAX_FAULTS else deaths
-    kind = blamed[0].kind if blamed is faults else "Killed"
+    # of both kinds of fault always the same one, in whatever order the files are listed
+    kind = min(death.kind for death in faults) if blamed is faults else "Killed"
     reached = [death.reached_s for death in deaths if death.reached_s is not None]
     last_good_s = max(reached, default=None)
     where = "" if last_good_s is None else f", last after {last_good_s:.3f} s"

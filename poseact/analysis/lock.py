@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import socket
+import sys
 import threading
 import time
 import uuid
@@ -218,6 +219,7 @@ def _require_dead(path: AnyPath, holder: _Owner) -> None:
     if holder.is_dead():
         return
     if holder.age_s() > STALE_S:
+        print(f"looking for {_LOOK_S:.0f} s whether {holder} is alive", file=sys.stderr)
         time.sleep(_LOOK_S)
         if _read(path) in (holder, None):
             return

@@ -455,12 +455,9 @@ def _common_schema(
     Raises:
         InputError: If one is of another version, has other columns, or knows other actions.
     """
-    schemas = {
-        path: _schema_of(path, fragment.physical_schema, folder.name)
-        for fragment in fragments
-        for path in [_place(fragment, folder)]
-    }
-    for path, found in schemas.items():
+    for fragment in fragments:
+        path = _place(fragment, folder)
+        found = _schema_of(path, fragment.physical_schema, folder.name)
         first = first or (path, found)
         if found.metadata != first[1].metadata:
             raise InputError(

@@ -9,6 +9,7 @@ A request is JSON with ``phase`` and ``settings`` of AnalyzeConfig:
     all         analyze, which finds nothing to do
 """
 
+import dataclasses
 import json
 import resource
 import sys
@@ -62,6 +63,7 @@ def plan(config, share_to_finish):
 
 
 def find_nothing_to_do(config):
+    analyze(dataclasses.replace(config, dry_run=True, limit=1))  # loads what any analysis loads
     before = peak_kib()
     started = time.perf_counter()
     code = analyze(config)
