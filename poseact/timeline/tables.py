@@ -52,7 +52,7 @@ CAMERA_ID: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 _PARTITIONS: Final = pa.schema([("camera_id", pa.string()), ("date", pa.string())])
 _ANEW: Final = "Remove that file and analyze again."
-_FILES_AT_ONCE: Final = 500
+_FILES_AT_ONCE: Final = 100
 """Files that are open at the same time: pyarrow takes 70 KiB for each."""
 
 _First: TypeAlias = tuple[AnyPath, pa.Schema]
@@ -386,7 +386,7 @@ def _read(out: OutFolder, name: str, wanted: Sequence[ds.Expression]) -> pa.Tabl
             if first is not None:
                 schema = pa.schema([*first[1], *partitions], metadata=first[1].metadata)
             selected = ds.FileSystemDataset(fragments, schema, dataset.format, dataset.filesystem)
-            # a column in 500 pieces takes many times the memory of one
+            # a column in a hundred pieces takes many times the memory of one
             tables.append(selected.to_table(filter=where).combine_chunks())
     tables = [table for table in tables if len(table)] or [schema.empty_table()]
     return pa.concat_tables(tables).replace_schema_metadata(schema.metadata)
