@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import os
 import random
+import signal
 import time
 from collections import Counter
 
@@ -27,8 +28,9 @@ FPS = 5
 SHARES = {"driver": 1, "Watch": 3, "Decode": 3, "finalize": 2, "record_plan": 1, "node": 1}
 """How often each kind of process is chosen, once at least."""
 
-PATIENCE_S = {"Watch": 20, "Decode": 20, "finalize": 2, "record_plan": 40}
-"""How long to wait for a process of a kind, to start or to have work: else it is another's turn."""
+PATIENCE_S = {"Watch": 20, "Decode": 20, "finalize": 10, "record_plan": 40}
+"""How long to wait for a process of a kind, to start or to have work: else it is the driver's turn,
+which is always there."""
 
 HANGS_AFTER_S = 300
 """Without a chunk done or a process killed."""
@@ -64,6 +66,7 @@ class Campaign:
 
     def _chosen(self, number):
         kinds = self._random.sample([*SHARES], len(SHARES))
+        kinds.sort(key="record_plan".__ne__)  # first: there is never more to plan
         kinds += self._random.choices([*SHARES], [*SHARES.values()], k=number)
         # planning is under way when a driver has started
         pairs = [["driver", kind] if kind == "record_plan" else [kind] for kind in kinds]
@@ -75,7 +78,7 @@ class Campaign:
         self._plan_next()
         progress, changed = 0, time.monotonic()
         while self._driver.poll() is None:
-            if self._is_due(progress) and self._kill_one():
+            if self._is_due(progress) and self._kill_one(progress):
                 self._plan_next()
             now = self._progress()
             if now != progress:
@@ -94,9 +97,13 @@ class Campaign:
             return
         self._kind = self._kinds[done]
         at_once = done % 4 == 3 or self._kind == "record_plan"
-        share = 0.9 * done / len(self._kinds)
-        self._from_progress = 0 if at_once else share * NUM_VIDEOS * CHUNKS_PER_VIDEO
-        self._wait_s = self._random.uniform(0, 5 if at_once else 0.5)
+        num_chunks = NUM_VIDEOS * CHUNKS_PER_VIDEO
+        share = 0.75 * done / len(self._kinds)
+        self._from_progress = 0 if at_once else share * num_chunks
+        self._until_progress = (share + 0.15) * num_chunks
+        # planning follows the start of a driver, and is soon over
+        longest_s = 0 if self._kind == "record_plan" else 5 if at_once else 0.5
+        self._wait_s = self._random.uniform(0, longest_s)
         self._due_at = None
 
     def _is_due(self, progress):
@@ -104,12 +111,13 @@ class Campaign:
             return False
         if self._due_at is None:
             self._due_at = time.monotonic() + self._wait_s
-        return time.monotonic() >= self._due_at
+        return time.monotonic() >= self._due_at or progress >= self._until_progress
 
-    def _kill_one(self):
+    def _kill_one(self, progress):
         if self._kind == "driver":
             self._driver.kill()
-            self._driver.wait()
+            if self._driver.wait() != -signal.SIGKILL:  # it had ended by itself
+                return False
             self._driver = self._start()
             self.killed["driver"] += 1
             return True
@@ -120,9 +128,9 @@ class Campaign:
             return True
         victims = [child for child, title in self._nodes.workers() if self._kind in title]
         if not victims:
-            if time.monotonic() > self._due_at + PATIENCE_S[self._kind]:
-                self._kind = self._random.choice(["Watch", "Decode"])
-                self._due_at = time.monotonic()
+            is_late = time.monotonic() > self._due_at + PATIENCE_S[self._kind]
+            if is_late or progress >= self._until_progress:
+                self._kind = "driver"
             return False
         if self._kind in {"finalize", "record_plan"}:  # at any moment of its short life
             time.sleep(self._random.uniform(0, 0.1))
