@@ -31,7 +31,7 @@ from poseact.storage import (
     write_bytes,
     write_text,
 )
-from poseact.timeline.tables import parquet_bytes
+from poseact.timeline.parquet import parquet_bytes
 from poseact.video.chunks import Chunk
 from poseact.video.probe import VideoInfo
 

@@ -15,8 +15,8 @@ from poseact.analysis.run import WORK, RecordedRun, read_run
 from poseact.analysis.verify_config import VerifyConfig
 from poseact.errors import EXIT_INCOMPLETE, EXIT_WRONG, InputError
 from poseact.storage import AnyPath, to_path
+from poseact.timeline.parquet import open_file
 from poseact.timeline.schema import SEGMENTS, VIDEOS, timeline_schema
-from poseact.timeline.tables import open_table
 from poseact.video.find import shown
 
 _TABLES = ("videos", "timeline", "segments")
@@ -86,7 +86,7 @@ def _doubled_or_strange(files: Mapping[str, Mapping[str, Sequence[AnyPath]]]) ->
 def _row(path: AnyPath, video_id: str, wrong: list[str]) -> dict[str, Any] | None:
     """Return a row of ``videos``; where it cannot be read, say so."""
     try:
-        with open_table(path) as file:
+        with open_file(path) as file:
             table = file.read()
     except InputError as error:
         wrong.append(str(error))
@@ -122,7 +122,7 @@ def _problems_of_video(
             yield f"{uri}: has a row in videos, and no {name} (video {video_id})."
             continue
         try:
-            with open_table(paths[0]) as file:
+            with open_file(paths[0]) as file:
                 if name == "timeline":
                     problems = [*_problems_of_timeline(file, row, run, hashes, counts)]
                 else:

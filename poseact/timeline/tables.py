@@ -11,7 +11,6 @@ writing twice is the same as writing once.
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
@@ -19,51 +18,28 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from pyarrow.fs import LocalFileSystem
 
 from poseact.errors import InputError
-from poseact.foreign import printable
 from poseact.remote import RemotePath
-from poseact.storage import (
-    AnyPath,
-    cannot_read,
-    cannot_write,
-    remove_file,
-    to_path,
-    write_bytes,
+from poseact.storage import AnyPath, cannot_read, remove_file, to_path
+from poseact.timeline.parquet import (
+    UNKNOWN_DATE,
+    find_files,
+    open_timeline,
+    read_table,
+    told,
+    write_table,
 )
-from poseact.timeline.schema import (
-    SCHEMA_VERSION,
-    SEGMENTS,
-    VERDICTS,
-    VIDEOS,
-    actions_of,
-    timeline_schema,
-)
+from poseact.timeline.schema import SEGMENTS, VIDEOS, actions_of, timeline_schema
 
 OutFolder: TypeAlias = str | os.PathLike[str] | RemotePath
 """Folder of a run: a path of this machine, or a location such as ``s3://bucket/out``."""
 
-UNKNOWN_DATE: Final = "unknown"
-"""Folder value of a video whose date is unknown; reads back as null. Not Hive's null partition,
-on which plain pandas fails (pandas#55400)."""
-
 CAMERA_ID: Final = re.compile(r"[A-Za-z0-9._-]+")
 
-_PARTITIONS: Final = pa.schema([("camera_id", pa.string()), ("date", pa.string())])
-_ANEW: Final = "Remove that file and analyze again."
-_FILES_AT_ONCE: Final = 100
-"""Files that are open at the same time: pyarrow takes 70 KiB for each."""
-
-_First: TypeAlias = tuple[AnyPath, pa.Schema]
-"""A file of a table, and its schema."""
-
+_RUN_MARKS: Final = ("run.json", "videos", "timeline")
 _STREAM_ROWS: Final = 4096
 _STREAM_BYTES: Final = 1024**2
-_SCHEMAS: Final = {"segments": SEGMENTS, "videos": VIDEOS, "verdicts": VERDICTS}
-"""That of the timeline depends on the actions."""
-
-_RUN_MARKS: Final = ("run.json", "videos", "timeline")
 _NULLABLE_DTYPES: Final = {
     pa.int32(): pd.Int32Dtype(),
     pa.int64(): pd.Int64Dtype(),
@@ -177,27 +153,6 @@ def read_video_row(out: AnyPath, video_id: str) -> dict[str, Any] | None:
     return rows[0] if len(rows) == 1 else None
 
 
-def write_table(path: AnyPath, table: pa.Table) -> AnyPath:
-    """Write a Parquet file that appears under its name only when complete.
-
-    Raises:
-        OutputError: If it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    write_bytes(path, parquet_bytes(table))
-    return path
-
-
-def parquet_bytes(table: pa.Table) -> pa.Buffer:
-    """Return the content of a Parquet file."""
-    content = pa.BufferOutputStream()
-    pq.write_table(table, content, compression="zstd")
-    return content.getvalue()
-
-
 def read_timeline(
     out: OutFolder,
     *,
@@ -232,7 +187,7 @@ def read_timeline(
 
 def find_timelines(out: OutFolder) -> dict[str, AnyPath]:
     """Return the file of each video's timeline, by video id; InputError if it cannot be read."""
-    return {path.stem: path for path in _files(to_path(out) / "timeline")}
+    return {path.stem: path for path in find_files(to_path(out) / "timeline")}
 
 
 def camera_of(path: AnyPath) -> str:
@@ -246,14 +201,8 @@ def read_rows(path: AnyPath, columns: Sequence[str]) -> pa.Table:
     Raises:
         InputError: If it is damaged, or another version of poseact wrote it.
     """
-    with _open_parquet(path) as file:
-        _schema_of(path, file.schema_arrow, "timeline")
+    with open_timeline(path) as file:
         return file.read(columns=list(columns))
-
-
-def open_table(path: AnyPath) -> AbstractContextManager[pq.ParquetFile]:
-    """Open one file of a table; InputError if it is damaged or of another version."""
-    return _open_parquet(path)
 
 
 def stream_timeline(
@@ -279,8 +228,7 @@ def stream_timeline(
             "Analyze the video again."
         )
     # with a buffer it reads page by page: else a whole column of up to a million rows at once
-    with _open_parquet(path, buffer_size=_STREAM_BYTES) as file:
-        _schema_of(path, file.schema_arrow, "timeline")
+    with open_timeline(path, buffer_size=_STREAM_BYTES) as file:
         yield from file.iter_batches(_STREAM_ROWS, columns=list(columns))
 
 
@@ -363,167 +311,12 @@ def _aware(name: str, time: datetime) -> pa.Scalar:
 def _read(out: OutFolder, name: str, wanted: Sequence[ds.Expression]) -> pa.Table:
     """Read the rows of one table for which every wanted expression holds."""
     root = to_path(out)
-    with _told(root):
+    with told(root):
         if not any((root / mark).exists() for mark in _RUN_MARKS):
             raise InputError(
                 f"{root}: holds no run of poseact. Name the --out of a finished `poseact analyze`."
             )
-    folder = root / name
-    files = _files(folder)
-    partitions = [*_PARTITIONS] if name in ("timeline", "segments") else []
-    where = ds.scalar(True)
-    for expression in wanted:
-        where &= expression
-    base = _SCHEMAS.get(name) or timeline_schema(())
-    schema = pa.schema([*base, *partitions], metadata=base.metadata)
-    first: _First | None = None
-    tables = []
-    with _told(folder):
-        for start in range(0, len(files), _FILES_AT_ONCE):
-            dataset = _dataset(files[start : start + _FILES_AT_ONCE], folder, schema)
-            fragments = list(dataset.get_fragments(filter=where))
-            first = _common_schema(fragments, folder, first)
-            if first is not None:
-                schema = pa.schema([*first[1], *partitions], metadata=first[1].metadata)
-            selected = ds.FileSystemDataset(fragments, schema, dataset.format, dataset.filesystem)
-            # a column in a hundred pieces takes many times the memory of one
-            tables.append(selected.to_table(filter=where).combine_chunks())
-    tables = [table for table in tables if len(table)] or [schema.empty_table()]
-    return pa.concat_tables(tables).replace_schema_metadata(schema.metadata)
-
-
-def _files(folder: AnyPath) -> list[AnyPath]:
-    """Return the files of one table by name; what is no file, and links to folders, are not.
-
-    Raises:
-        InputError: If the folder cannot be read, or the name of a file is no text.
-    """
-    with _told(folder):
-        found: list[AnyPath] = sorted(folder.rglob("[!.]*.parquet"), key=str)
-        files = [path for path in found if isinstance(path, RemotePath) or path.is_file()]
-    for path in files:
-        try:
-            str(path).encode()
-        except UnicodeEncodeError as error:
-            name = os.fsencode(str(path)).decode(errors="backslashreplace")
-            raise InputError(f"{name}: is not valid UTF-8. Rename or remove it.") from error
-    return files
-
-
-def _dataset(files: Sequence[AnyPath], folder: AnyPath, schema: pa.Schema) -> ds.Dataset:
-    partitioning = None
-    if "camera_id" in schema.names:
-        partitioning = ds.HivePartitioning(_PARTITIONS, null_fallback=UNKNOWN_DATE)
-    if isinstance(folder, RemotePath):
-        filesystem = folder.filesystem
-        names = [path.path_in_store for path in files if isinstance(path, RemotePath)]
-        base = folder.path_in_store
-    else:
-        filesystem, names, base = LocalFileSystem(), [*map(str, files)], str(folder)
-    return ds.dataset(
-        names,
-        schema=schema,
-        format="parquet",
-        filesystem=filesystem,
-        partitioning=partitioning,
-        partition_base_dir=base,
-    )
-
-
-@contextmanager
-def _told(path: AnyPath) -> Iterator[None]:
-    """Tell that a file is damaged, or that a place cannot be read."""
-    try:
-        yield
-    except (pa.ArrowInvalid, UnicodeDecodeError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise cannot_read(path, error) from error
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise InputError(f"{path}: {reason}. {_ANEW}") from error
-
-
-def _common_schema(
-    fragments: Sequence[ds.Fragment], folder: AnyPath, first: _First | None
-) -> _First | None:
-    """Return a file of a table, and the schema that it has in common with some others.
-
-    Args:
-        fragments: The others.
-        folder: Of the table.
-        first: What this returned of earlier ones.
-
-    Raises:
-        InputError: If one is of another version, has other columns, or knows other actions.
-    """
-    for fragment in fragments:
-        path = _place(fragment, folder)
-        found = _schema_of(path, fragment.physical_schema, folder.name)
-        first = first or (path, found)
-        if found.metadata != first[1].metadata:
-            raise InputError(
-                f"{path}: knows other actions than {first[0]}. "
-                "Analyze all videos of one --out with the same action model; a `poseact rescore` "
-                "that was interrupted goes on when it is given again."
-            )
-    return first
-
-
-def _place(fragment: ds.Fragment, folder: AnyPath) -> AnyPath:
-    """Return the place of a file of a data set, which pyarrow names without its scheme."""
-    name = str(fragment.path)
-    if isinstance(folder, RemotePath):
-        return folder / name.removeprefix(folder.path_in_store)
-    return to_path(name)
-
-
-@contextmanager
-def _open_parquet(path: AnyPath, buffer_size: int = 0) -> Iterator[pq.ParquetFile]:
-    ask = "Is the store reachable? If so, remove" if isinstance(path, RemotePath) else "Remove"
-    try:
-        with pq.ParquetFile(
-            path.path_in_store if isinstance(path, RemotePath) else path,
-            filesystem=path.filesystem if isinstance(path, RemotePath) else None,
-            buffer_size=buffer_size,
-        ) as file:
-            _check_version(path, file.schema_arrow.metadata or {})
-            yield file
-    except (pa.ArrowInvalid, UnicodeDecodeError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: {reason}. {ask} that file and analyze again.") from error
-
-
-def _check_version(path: AnyPath, metadata: Mapping[bytes, bytes]) -> None:
-    version = metadata.get(b"schema_version", b"none").decode(errors="backslashreplace")
-    if version != SCHEMA_VERSION:
-        raise InputError(
-            f"{path}: schema_version is {printable(version)[:80]}, this poseact reads "
-            f"{SCHEMA_VERSION}. Analyze into a new --out, or read it with the version of poseact "
-            "named in run.json."
-        )
-
-
-def _schema_of(path: AnyPath, found: pa.Schema, table: str) -> pa.Schema:
-    """Return the schema that a file of a table follows; it may lack columns that may be null.
-
-    Raises:
-        InputError: If it is of another version or has other columns.
-    """
-    _check_version(path, found.metadata or {})
-    try:
-        expected = _SCHEMAS.get(table) or timeline_schema(actions_of(found))
-    except ValueError as error:
-        raise InputError(f"{path}: {error}. {_ANEW}") from error
-    for field in expected:
-        if field.name not in found.names:
-            if field.nullable:
-                continue
-            reason = f"has no column {field.name}"
-        elif (kind := found.field(field.name).type) != field.type:
-            reason = f"column {field.name} is {printable(str(kind))[:80]}, expected {field.type}"
-        else:
-            continue
-        raise InputError(f"{path}: {reason}. {_ANEW}")
-    return expected
+    return read_table(root / name, wanted)
 
 
 def _to_pandas(table: pa.Table) -> pd.DataFrame:

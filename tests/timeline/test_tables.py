@@ -13,6 +13,7 @@ import poseact
 from poseact.errors import InputError, OutputError
 from poseact.storage import to_path
 from poseact.timeline import tables
+from poseact.timeline.parquet import write_table
 from poseact.timeline.schema import SEGMENTS, VERDICTS, VIDEOS, timeline_schema
 from poseact.timeline.segments import Segment, SegmentRules, segment_row
 
@@ -179,7 +180,7 @@ def test_a_write_that_fails_leaves_neither_file_nor_rest(tmp_path):
     (path / "inside").mkdir(parents=True)  # a folder in the way makes the rename fail
 
     with pytest.raises(OutputError, match=r"taken\.parquet"):
-        tables.write_table(path, SEGMENTS.empty_table())
+        write_table(path, SEGMENTS.empty_table())
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -327,7 +328,7 @@ def test_verdicts_come_in_order_of_time(tmp_path):
     for name, verdict, hour in [("a", "dismissed", 14), ("b", "confirmed", 13)]:
         row = {**common, "verdict": verdict, "decided_at_utc": NOON.replace(hour=hour)}
         table = pa.Table.from_pylist([row], schema=VERDICTS)
-        tables.write_table(tmp_path / "verdicts" / f"{name}.parquet", table)
+        write_table(tmp_path / "verdicts" / f"{name}.parquet", table)
 
     assert tables.read_verdicts(tmp_path)["verdict"].tolist() == ["confirmed", "dismissed"]
 
@@ -477,7 +478,7 @@ def write_run(out):
         write_segments(out, [segment(), segment(4.0)]),
         tables.write_video_row(out, video_row()),
         *(
-            tables.write_table(
+            write_table(
                 to_path(out) / "verdicts" / f"{name}.parquet",
                 pa.Table.from_pylist(
                     [{**verdict, "verdict": name, "decided_at_utc": NOON}], schema=VERDICTS
