@@ -1,4 +1,4 @@
-"""What every test may use: the real data, one local Ray, a free port, few threads."""
+"""What every test may use: real data, small models, one local Ray, a free port, few threads."""
 
 import os
 
@@ -15,6 +15,7 @@ os.environ.setdefault("RAY_agent_register_timeout_ms", "180000")
 os.environ.pop("RAY_ADDRESS", None)
 
 import contextlib
+import dataclasses
 import gc
 import html
 import json
@@ -27,6 +28,8 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -69,6 +72,37 @@ def ray_cluster() -> Iterator[None]:
     )
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """Bundles of untrained networks, by kind: quick, and the same every time."""
+    import torch
+
+    from poseact.models.action import FrameShape
+    from poseact.models.bundle import write_bundle
+    from poseact.models.detector import DetectorNet, DetectorShape
+    from poseact.models.heatmaps import HeatmapNet, HeatmapShape
+
+    folder = tmp_path_factory.mktemp("models")
+
+    def write(kind: str, shape: Any, net: torch.nn.Module, **more: object) -> Path:
+        architecture = dataclasses.asdict(shape)
+        manifest = {"kind": kind, "name": "untrained", "architecture": architecture, **more}
+        write_bundle(folder / kind, manifest=manifest, tensors=net.state_dict())
+        return folder / kind
+
+    torch.manual_seed(3)
+    pose_shape = HeatmapShape(input_px=64, stem=8, widths=(8, 8, 8, 8), decoder=8)
+    pose = write("pose", pose_shape, HeatmapNet(pose_shape))
+    classes = ("namaste", "hello", "other")
+    action = write("action", FrameShape(), FrameShape().new_net(len(classes)), classes=classes)
+    shape = DetectorShape(input_px=96, stem=8, widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), neck=8)
+    net = DetectorNet(shape)
+    torch.nn.init.normal_(net.middles[-1].weight, std=3.0)  # so that scores differ
+    torch.nn.init.zeros_(net.middles[-1].bias)
+    detector = write("detector", shape, net, threshold=0.51)
+    return SimpleNamespace(pose=pose, action=action, detector=detector)
 
 
 def _free_port() -> int:

@@ -1,11 +1,7 @@
-"""A small real video and small real models; what the models say means nothing."""
-
-import dataclasses
-from types import SimpleNamespace
+"""A small real video, and settings under which untrained models see people in it."""
 
 import numpy as np
 import pytest
-import torch
 
 from poseact.analysis.config import AnalyzeConfig
 from poseact.analysis.decoding import Decode, chunk_row
@@ -13,59 +9,10 @@ from poseact.analysis.finalize import finalize
 from poseact.analysis.plan import make_plan
 from poseact.analysis.run import open_run
 from poseact.analysis.stages import Watch
-from poseact.models.action import FrameShape, load_action
-from poseact.models.bundle import write_bundle
-from poseact.models.detector import DetectorNet, DetectorShape
-from poseact.models.heatmaps import HeatmapNet, HeatmapShape
+from poseact.models.action import load_action
 from poseact.models.runtime import load_pose
 from poseact.timeline.segments import SegmentRules
 from poseact.video.encode import write_video
-
-CLASSES = ("namaste", "hello", "other")
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory):
-    """Bundles of untrained networks: quick, and the same every time."""
-    folder = tmp_path_factory.mktemp("models")
-    torch.manual_seed(3)
-    shape = HeatmapShape(input_px=64, stem=8, widths=(8, 8, 8, 8), decoder=8)
-    write_bundle(
-        folder / "pose",
-        manifest={
-            "kind": "pose",
-            "name": "untrained",
-            "architecture": dataclasses.asdict(shape),
-        },
-        tensors=HeatmapNet(shape).state_dict(),
-    )
-    write_bundle(
-        folder / "action",
-        manifest={
-            "kind": "action",
-            "name": "untrained",
-            "architecture": dataclasses.asdict(FrameShape()),
-            "classes": CLASSES,
-        },
-        tensors=FrameShape().new_net(len(CLASSES)).state_dict(),
-    )
-    shape = DetectorShape(input_px=96, stem=8, widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), neck=8)
-    net = DetectorNet(shape)
-    torch.nn.init.normal_(net.middles[-1].weight, std=3.0)  # so that scores differ
-    torch.nn.init.zeros_(net.middles[-1].bias)
-    write_bundle(
-        folder / "detector",
-        manifest={
-            "kind": "detector",
-            "name": "untrained",
-            "architecture": dataclasses.asdict(shape),
-            "threshold": 0.51,
-        },
-        tensors=net.state_dict(),
-    )
-    return SimpleNamespace(
-        pose=folder / "pose", action=folder / "action", detector=folder / "detector"
-    )
 
 
 @pytest.fixture

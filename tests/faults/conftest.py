@@ -1,7 +1,6 @@
 """Runs as users start them, on a Ray of their own, and what must be true of their tables."""
 
 import contextlib
-import dataclasses
 import os
 import subprocess
 import sys
@@ -14,18 +13,12 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-import torch
 from ray.cluster_utils import Cluster
 
-from poseact.models.action import FrameShape, load_action
-from poseact.models.bundle import write_bundle
-from poseact.models.heatmaps import HeatmapNet, HeatmapShape
 from poseact.timeline.tables import read_timeline, read_videos
 from poseact.video.encode import write_video
 
 REPO = Path(__file__).resolve().parents[2]
-
-CLASSES = ("namaste", "hello", "other")
 
 RUN_TIME_COLUMNS = ["decode_s", "watch_s", "run_id"]
 """Columns of ``videos`` that tell of the run, not of the video."""
@@ -35,25 +28,6 @@ ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else Ray takes 127.0.0.1 for the network's address
     "RAY_USAGE_STATS_ENABLED": "0",
 }
-
-
-@pytest.fixture(scope="session")
-def bundles(tmp_path_factory):
-    """Bundles of untrained networks: quick, and the same every time."""
-    folder = tmp_path_factory.mktemp("models")
-    torch.manual_seed(3)
-    shape = HeatmapShape(input_px=64, stem=8, widths=(8, 8, 8, 8), decoder=8)
-    _write_bundle(folder / "pose", shape, HeatmapNet(shape))
-    shape = FrameShape()
-    _write_bundle(folder / "action", shape, shape.new_net(len(CLASSES)), classes=CLASSES)
-    load_action(folder / "action")
-    return folder
-
-
-def _write_bundle(folder, shape, net, **more):
-    architecture = dataclasses.asdict(shape)
-    manifest = {"kind": folder.name, "name": "untrained", "architecture": architecture, **more}
-    write_bundle(folder, manifest=manifest, tensors=net.state_dict())
 
 
 @pytest.fixture(scope="session")
@@ -78,14 +52,14 @@ def record():
 
 
 @pytest.fixture
-def command(bundles):
+def command(models):
     """Return the command that a user gives, under settings with which untrained models see much."""
 
     def make(videos, out, **flags):
         settings = {
             "detector": "none",
-            "pose-model": bundles / "pose",
-            "action-model": bundles / "action",
+            "pose-model": models.pose,
+            "action-model": models.action,
             "min-pose-confidence": 0,
             "chunk-mib": 1,
             "rules.on": 0.3,

@@ -5,7 +5,6 @@ documentation, and most of an hour. Each test prints its figures (``-s``).
 """
 
 import contextlib
-import importlib.util
 import itertools
 import json
 import os
@@ -36,11 +35,6 @@ SAMPLE_S = 0.1
 WORKING = ("driver", "Watch", "Decode")
 
 at_length = pytest.mark.skipif(not EVERY, reason="takes minutes; POSEACT_FAULTS=all measures it")
-
-_spec = importlib.util.spec_from_file_location("of_analysis", HERE.parent / "analysis/conftest.py")
-_of_analysis = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_of_analysis)
-models = _of_analysis.models
 
 
 class Sampler:

@@ -5,7 +5,6 @@ are tried; ``POSEACT_FAULTS=all`` tries every one.
 """
 
 import contextlib
-import importlib.util
 import json
 import os
 import shutil
@@ -30,11 +29,6 @@ OTHER_RULES = {**RULES, "on": 0.31}
 VARIES = ["decode_s", "watch_s", "run_id"]
 """Columns of `videos` that tell of the run, not of the video."""
 PAGE = 4096
-
-_spec = importlib.util.spec_from_file_location("of_analysis", HERE.parent / "analysis/conftest.py")
-_of_analysis = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_of_analysis)
-models = _of_analysis.models
 
 
 def some(places, number):
