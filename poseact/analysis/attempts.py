@@ -3,20 +3,20 @@
     work/.../attempts/<unit>.<stage>.<token>
 
 Whoever starts a stage finds the files of those who died at it before. A process that crashed or
-hung says so in its file (see ``poseact.video.watchdog``); one that was killed could not. In an
-object store nobody can write while dying, so there every death looks like a kill; whoever hangs
-is ended all the same.
+hung says so in its file (see ``poseact.video.watchdog``); one that was killed could not. An object
+store learns it when the next attempt starts on the same machine (see ``notes``); until then, and if
+none does, the death looks like a kill.
 """
 
 import contextlib
 import dataclasses
 import os
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import IO, Any, Final
 
+from poseact.analysis.notes import bring_notes, open_note
+from poseact.remote import RemotePath
 from poseact.storage import AnyPath, cannot_write, remove_file, write_bytes
 from poseact.video.find import shown
 from poseact.video.watchdog import died_of, watch
@@ -97,6 +97,7 @@ class Attempts:
         Raises:
             OutputError: If the attempt cannot be written down.
         """
+        self._bring_notes()
         earlier: list[AnyPath] = [*self.root.glob(f"{unit}.{stage}.*")]
         deaths = [death for path in earlier if (death := _death(path)) is not None]
         path = self.root / f"{unit}.{stage}.{uuid.uuid4().hex}"
@@ -113,24 +114,29 @@ class Attempts:
 
     def forget_kills(self) -> None:
         """Forget who was killed: what ended an earlier run must not be held against its chunks."""
+        self._bring_notes()
         for path in self.root.glob("*"):
             death = _death(path)
             if death is not None and death.kind == "Killed":
                 remove_file(path)
 
+    def _bring_notes(self) -> None:
+        if isinstance(self.root, RemotePath):
+            bring_notes(self.root)
+
 
 @contextlib.contextmanager
 def _new_note(path: AnyPath) -> Iterator[IO[bytes]]:
-    try:
-        if isinstance(path, Path):
-            note: IO[bytes] = path.open("wb", buffering=0)
-        else:
-            write_bytes(path, b"")
-            note = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed below
-        note.write(_header(None))
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    with note:
+    with contextlib.ExitStack() as stack:
+        try:
+            if isinstance(path, RemotePath):
+                write_bytes(path, b"")
+                note = stack.enter_context(open_note(path))
+            else:
+                note = stack.enter_context(path.open("wb", buffering=0))
+            note.write(_header(None))
+        except OSError as error:
+            raise cannot_write(path, error) from error
         yield note
 
 

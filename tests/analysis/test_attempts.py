@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
 
 from poseact.analysis.attempts import MAX_FAULTS, MAX_KILLS, Attempts
-from poseact.storage import to_path
+from poseact.errors import OutputError
+from poseact.storage import remove_tree, to_path
 
 pytestmark = pytest.mark.faults
 
@@ -136,20 +138,6 @@ def test_a_hang_is_ended_in_time(die):
     assert time.perf_counter() - started < 60 * TIMEOUT_S  # not ten minutes; start-up is slow
 
 
-@pytest.mark.parametrize("kind", DEATHS)
-def test_in_a_store_every_death_looks_like_a_kill(kind, s3_folder):
-    attempts = Attempts(to_path(s3_folder))
-    assert die_in(s3_folder, kind) != 0
-    for number in range(MAX_KILLS - 1):
-        (attempts.root / f"v-0.decode.{number}").write_bytes(b"")
-
-    poison = poison_in(attempts)
-
-    assert poison.error_kind == "Killed"
-    assert "10 times" in poison.error
-    assert not list(attempts.root.glob("*"))
-
-
 def test_bystanders_do_not_change_what_is_told(attempts, die):
     for kind in ("Crashed", "Killed", "Crashed", "Killed", "Crashed"):
         die(kind)
@@ -170,3 +158,112 @@ def test_a_folder_that_is_gone_is_an_output_error(attempts):
         pass
 
     assert type(caught.value).__name__ == "OutputError"
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """Take a folder of temporary files of our own, as each machine has."""
+
+    def take(name):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        monkeypatch.setenv("TMPDIR", str(folder))
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        return folder / f"poseact-notes-{os.getuid()}"
+
+    return take
+
+
+@pytest.fixture
+def here(machine):
+    return machine("here")
+
+
+@pytest.fixture
+def in_store(s3_folder):
+    return Attempts(to_path(s3_folder))
+
+
+@pytest.mark.parametrize("kind", ["Crashed", "Hung"])
+def test_in_a_store_three_crashes_or_hangs_are_told_apart_from_kills(kind, in_store, here):
+    for _ in range(MAX_FAULTS):
+        assert poison_in(in_store, "v-1") is None
+        die_in(in_store.root, kind)
+
+    poison = poison_in(in_store)
+
+    assert poison.error_kind == kind
+    assert poison.last_good_pts_s == 2.5
+    assert "3 times, last after 2.500 s" in poison.error
+    assert not list(in_store.root.glob("*"))
+    assert not list(here.iterdir())
+
+
+def test_in_a_store_kills_are_counted_too(in_store, here):
+    die_in(in_store.root, "Killed")
+    for number in range(MAX_KILLS - 1):
+        (in_store.root / f"v-0.decode.{number}").write_bytes(b"")
+
+    poison = poison_in(in_store)
+
+    assert poison.error_kind == "Killed"
+    assert "10 times, last after 2.500 s" in poison.error
+    assert not list(here.iterdir())
+
+
+def test_a_machine_that_is_gone_leaves_a_kill(in_store, machine):
+    machine("there")
+    die_in(in_store.root, "Crashed")
+    machine("here")
+
+    assert poison_in(in_store, "v-1") is None
+
+    [left] = in_store.root.glob("*")
+    assert left.read_bytes() == b""
+
+
+def test_a_crash_of_an_earlier_run_is_not_forgotten(in_store, here):
+    die_in(in_store.root, "Killed")
+    die_in(in_store.root, "Crashed")
+
+    in_store.forget_kills()
+
+    [left] = in_store.root.glob("*")
+    assert b"Fatal Python error" in left.read_bytes()
+    assert not list(here.iterdir())
+
+
+def test_who_lives_keeps_the_note(in_store, here):
+    with in_store.start("v-0", "decode") as living:
+        living.reached(1.0)
+        poison_in(in_store, "v-1")
+
+        [note] = here.iterdir()
+        assert note.read_bytes().startswith(b"1.0 ")
+        [left] = in_store.root.glob("*")
+        assert left.read_bytes() == b""
+
+    assert not list(here.iterdir())
+
+
+def test_a_run_that_is_over_is_not_brought_back(in_store, here):
+    die_in(in_store.root, "Crashed")
+    remove_tree(in_store.root)
+
+    in_store.forget_kills()
+
+    assert not list(in_store.root.glob("*"))
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize("trick", ["writable", "link"])
+def test_notes_that_others_could_write_are_not_believed(trick, in_store, here, tmp_path):
+    if trick == "link":
+        (tmp_path / "theirs").mkdir()
+        here.symlink_to(tmp_path / "theirs")
+    else:
+        here.mkdir()
+        here.chmod(0o777)
+
+    with pytest.raises(OutputError, match="others may write there, or made it"):
+        poison_in(in_store)

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from poseact.storage import to_path
 from poseact.timeline.tables import read_timeline, read_videos
 
 # a dozen processes die, and two busy cores start another slowly
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(900)]
 
 SHIM = Path(__file__).with_name("shim")
+
+EVERY = os.environ.get("POSEACT_FAULTS") == "all"
 
 POISON_PTS_S = 1.5
 """In the second chunk: each holds a second."""
@@ -30,7 +33,7 @@ POISON = {
     "hang": (20, 3, ("partial", "Hung", 10, LAST_GOOD_S)),
     "probe_crash": (30, 3, ("failed", "Crashed", 0, None)),
 }
-if os.environ.get("POSEACT_FAULTS") == "all":  # a process for each death takes its time to start
+if EVERY:  # a process for each death takes its time to start
     POISON["kill"] = (20, 10, ("partial", "Killed", 10, LAST_GOOD_S))
 SOUND = {"good": 30, "better": 20}
 
@@ -50,9 +53,16 @@ def poisoned(nodes, record, tmp_path):
     )
 
 
-def test_poison_is_set_aside_and_all_else_is_finished(poisoned, command, tmp_path, count_frames):
+@pytest.fixture(params=["disk", "store"] if EVERY else ["disk"])
+def out(request, tmp_path):
+    return tmp_path / "out" if request.param == "disk" else request.getfixturevalue("s3_folder")
+
+
+def test_poison_is_set_aside_and_all_else_is_finished(
+    poisoned, command, out, tmp_path, count_frames
+):
     ray, deaths = poisoned
-    yard, out = tmp_path / "yard", tmp_path / "out"
+    yard = tmp_path / "yard"
     again = command(yard, out, frame_timeout_s=4)
 
     first = ray.run(again, timeout_s=600)
@@ -73,7 +83,7 @@ def test_poison_is_set_aside_and_all_else_is_finished(poisoned, command, tmp_pat
     assert set(videos.loc[[*SOUND], "status"]) == {"ok"}
     sound = {str(yard / f"{name}.mp4"): yard / f"{name}.mp4" for name in SOUND}
     assert count_frames(out, sound) == (0, 0)
-    assert not (out / "work").exists()
+    assert not (to_path(out) / "work").exists()
 
     timeline = read_timeline(out)
     second = ray.run(again, timeout_s=300)
@@ -81,5 +91,5 @@ def test_poison_is_set_aside_and_all_else_is_finished(poisoned, command, tmp_pat
     assert second.returncode == 5, second.stdout + second.stderr
     assert deaths() == {**expected_deaths, "probe_crash": 6}, "it is tried again, the others stand"
     assert read_timeline(out).equals(timeline)
-    assert not (out / "work").exists()
-    assert not (out / "lock.json").exists()
+    assert not (to_path(out) / "work").exists()
+    assert not (to_path(out) / "lock.json").exists()
