@@ -127,16 +127,17 @@ class Attempts:
 
 @contextlib.contextmanager
 def _new_note(path: AnyPath) -> Iterator[IO[bytes]]:
-    with contextlib.ExitStack() as stack:
-        try:
-            if isinstance(path, RemotePath):
-                write_bytes(path, b"")
-                note = stack.enter_context(open_note(path))
-            else:
-                note = stack.enter_context(path.open("wb", buffering=0))
-            note.write(_header(None))
-        except OSError as error:
-            raise cannot_write(path, error) from error
+    if isinstance(path, RemotePath):
+        write_bytes(path, b"")
+        with open_note(path, _header(None)) as note:
+            yield note
+        return
+    try:
+        note = path.open("wb", buffering=0)
+        note.write(_header(None))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    with note:
         yield note
 
 

@@ -21,28 +21,45 @@ from poseact.storage import write_bytes
 
 
 @contextlib.contextmanager
-def open_note(path: RemotePath) -> Iterator[IO[bytes]]:
+def open_note(path: RemotePath, content: bytes) -> Iterator[IO[bytes]]:
     """Open the note of an attempt; it is gone when the block is left.
 
     Args:
         path: The attempt in the store.
+        content: What the note holds at first.
 
     Yields:
         A file without a buffer.
 
     Raises:
-        OSError: If it cannot be written.
-        OutputError: If somebody else made the folder of the notes.
+        OutputError: If this machine's folder of temporary files cannot be written.
     """
-    # a name that `bring_notes` does not look for, until it is locked
-    with tempfile.NamedTemporaryFile(prefix=".", dir=_folder(), buffering=0, delete=False) as note:
-        place = Path(note.name)
+    folder = _folder()
+    place = folder / _name(path)
+    try:
+        note = _locked(place, content)
+    except OSError as error:
+        raise _no_folder(folder, error) from error
+    with note:
         try:
-            fcntl.flock(note, fcntl.LOCK_EX)
-            place = place.replace(place.with_name(_name(path)))
             yield note
         finally:
             place.unlink(missing_ok=True)
+
+
+def _locked(place: Path, content: bytes) -> IO[bytes]:
+    # `bring_notes` does not look for this name, until it is locked
+    descriptor, unlocked = tempfile.mkstemp(prefix=".", dir=place.parent)
+    note = os.fdopen(descriptor, "wb", buffering=0)
+    try:
+        fcntl.flock(note, fcntl.LOCK_EX)
+        note.write(content)
+        Path(unlocked).replace(place)
+    except OSError:
+        note.close()
+        Path(unlocked).unlink()
+        raise
+    return note
 
 
 def bring_notes(root: RemotePath) -> None:
@@ -53,7 +70,7 @@ def bring_notes(root: RemotePath) -> None:
 
     Raises:
         OSError: If the store cannot be asked.
-        OutputError: If the store cannot be written, or somebody else made the folder of the notes.
+        OutputError: If the store, or this machine's folder of temporary files, cannot be written.
     """
     for place in _folder().glob(f"{_digest(root)}.*"):
         with contextlib.suppress(FileNotFoundError, BlockingIOError), place.open("rb") as note:
@@ -75,8 +92,11 @@ def _digest(root: RemotePath) -> str:
 def _folder() -> Path:
     """Return a folder that is ours alone; what others may write there would be believed."""
     folder = Path(tempfile.gettempdir()) / f"poseact-notes-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError as error:
+        raise _no_folder(folder, error) from error
     is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
     if not is_ours or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise OutputError(
@@ -84,3 +104,10 @@ def _folder() -> Path:
             "of your own."
         )
     return folder
+
+
+def _no_folder(folder: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"{folder}: cannot be written: {error.strerror}. Free some space, or set TMPDIR to another "
+        "folder."
+    )

@@ -267,3 +267,12 @@ def test_notes_that_others_could_write_are_not_believed(trick, in_store, here, t
 
     with pytest.raises(OutputError, match="others may write there, or made it"):
         poison_in(in_store)
+
+
+def test_a_machine_without_room_for_notes_is_named(in_store, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+
+    with pytest.raises(
+        OutputError, match=r"gone/poseact-notes-\d+: cannot be written: No such file"
+    ):
+        poison_in(in_store)
