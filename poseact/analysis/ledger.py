@@ -97,7 +97,7 @@ class Work:
     """The ``work`` folder of a run; every process of the run holds one on the same folder."""
 
     root: AnyPath
-    """``OUT/work/<run_id>``."""
+    """``<run_id>`` in the folder ``work`` of the results."""
 
     @property
     def attempts(self) -> Attempts:

@@ -5,6 +5,7 @@ import pytest
 from poseact.analysis.job import analyze
 from poseact.analysis.rescore import rescore
 from poseact.analysis.rescore_config import RescoreConfig, RuleChanges
+from poseact.analysis.run import WORK
 from poseact.analysis.verify import verify
 from poseact.analysis.verify_config import VerifyConfig
 from poseact.errors import OutputError
@@ -48,7 +49,7 @@ def test_a_run_in_a_store_has_the_bytes_of_one_on_disk(
     assert sorted(read_videos(in_store.out)["frames_analyzed"]) == [20, 40]
     left = s3.keys(in_store.out)
     assert left
-    assert not [key for key in left if "/work/" in key or key.endswith("lock.json")]
+    assert not [key for key in left if f"/{WORK}/" in key or key.endswith("lock.json")]
     assert verify(VerifyConfig(out=in_store.out)) == 0
     capsys.readouterr()
     assert analyze(in_store) == 0

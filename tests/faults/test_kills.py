@@ -28,9 +28,12 @@ FPS = 5
 SHARES = {"driver": 1, "Watch": 3, "Decode": 3, "finalize": 2, "record_plan": 1, "node": 1}
 """How often each kind of process is chosen, once at least."""
 
-PATIENCE_S = {"Watch": 20, "Decode": 20, "finalize": 10, "record_plan": 40}
-"""How long to wait for a process of a kind, to start or to have work: else it is the driver's turn,
-which is always there."""
+LAST_SHARE = 0.75
+"""Of the chunks are done when the last process to kill is chosen: so that one is left to be."""
+
+WAIT_SHARE = 0.15
+"""Of the chunks may be done while a process of a kind is waited for, to start or to have work: then
+it is the turn of the driver, which is always there."""
 
 HANGS_AFTER_S = 300
 """Without a chunk done or a process killed."""
@@ -66,7 +69,7 @@ class Campaign:
 
     def _chosen(self, number):
         kinds = self._random.sample([*SHARES], len(SHARES))
-        kinds.sort(key="record_plan".__ne__)  # first: there is never more to plan
+        kinds.sort(key=lambda kind: kind != "record_plan")  # first: there is never more to plan
         kinds += self._random.choices([*SHARES], [*SHARES.values()], k=number)
         # planning is under way when a driver has started
         pairs = [["driver", kind] if kind == "record_plan" else [kind] for kind in kinds]
@@ -98,9 +101,9 @@ class Campaign:
         self._kind = self._kinds[done]
         at_once = done % 4 == 3 or self._kind == "record_plan"
         num_chunks = NUM_VIDEOS * CHUNKS_PER_VIDEO
-        share = 0.75 * done / len(self._kinds)
+        share = LAST_SHARE * done / len(self._kinds)
         self._from_progress = 0 if at_once else share * num_chunks
-        self._until_progress = (share + 0.15) * num_chunks
+        self._until_progress = (share + WAIT_SHARE) * num_chunks
         # planning follows the start of a driver, and is soon over
         longest_s = 0 if self._kind == "record_plan" else 5 if at_once else 0.5
         self._wait_s = self._random.uniform(0, longest_s)
@@ -128,8 +131,7 @@ class Campaign:
             return True
         victims = [child for child, title in self._nodes.workers() if self._kind in title]
         if not victims:
-            is_late = time.monotonic() > self._due_at + PATIENCE_S[self._kind]
-            if is_late or progress >= self._until_progress:
+            if progress >= self._until_progress:
                 self._kind = "driver"
             return False
         if self._kind in {"finalize", "record_plan"}:  # at any moment of its short life

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from poseact.analysis.run import WORK
 from poseact.cli import main
 from poseact.errors import ConfigError, InputError, OutputError
 from poseact.review.export import export, names_of
@@ -267,7 +268,7 @@ def test_a_run_in_a_store_needs_a_folder_for_the_files(capsys):
 
 def test_an_unfinished_run_in_a_store_is_told(short, run_in_store, s3, tmp_path):
     out = run_in_store(short())
-    s3.put(f"{out.removeprefix('s3://bucket/')}/work/manifest/v.json", b"{}")
+    s3.put(f"{out.removeprefix('s3://bucket/')}/{WORK}/manifest/v.json", b"{}")
 
     with pytest.raises(InputError, match=f"^{out}: the run is not finished"):
         export(config_of(out, to=tmp_path / "to"))
